@@ -1,0 +1,201 @@
+// Async<T>: a coroutine that is a Future.
+//
+//   Async<int> twice(int x) { co_return 2 * x; }
+//   Async<void> caller() { int six = co_await twice(3); co_await sleep(1s); }
+//
+// Lazy: runs from its first poll or co_await on. Inside, co_await takes any Future, and any Async without recursion: a chain
+// of co_awaits may be as deep as memory allows, and a wake costs the same at any depth. What the body throws, the awaiter
+// catches. Destroying an Async cancels it: its locals are destroyed, innermost coroutine first.
+// One thread at a time. Aborts when moved after its first poll, polled after Ready, or awaited twice.
+#pragma once
+
+#include <coroutine>
+#include <exception>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "assay/audited/attributes.hpp"
+#include "assay/audited/coroutine.hpp"
+#include "assay/future.hpp"
+
+namespace assay {
+
+template <class T = void>
+class Async;
+
+namespace detail {
+
+// A value, or an exception, or neither yet.
+template <class T>
+class Outcome {
+ public:
+  template <class... Args>
+  void set_value(Args&&... args) {
+    state_.template emplace<1>(std::forward<Args>(args)...);
+  }
+  void set_exception(std::exception_ptr error) noexcept { state_.template emplace<2>(std::move(error)); }
+
+  bool has_value() const noexcept { return state_.index() == 1; }
+
+  // The value, moved out; or throws the exception.
+  Stored<T> take() {
+    if (state_.index() == 2) std::rethrow_exception(std::move(*std::get_if<2>(&state_)));
+    Stored<T>* const value = std::get_if<1>(&state_);
+    ASSAY_CHECK(value != nullptr, "internal: an outcome was taken before it was there");
+    return std::move(*value);
+  }
+
+ private:
+  std::variant<std::monostate, Stored<T>, std::exception_ptr> state_;
+};
+
+// From how a value is kept to what the user gets.
+template <class T>
+T unstore(Stored<T>&& stored) {
+  if constexpr (std::is_reference_v<T>) {
+    return stored.get();
+  } else if constexpr (!std::is_void_v<T>) {
+    return std::move(stored);
+  }
+}
+
+// Awaits a Future that lives in the awaiting coroutine's frame, or outside it.
+template <Future F>
+class [[nodiscard]] LeafAwaiter final : public audited::LeafOf<LeafAwaiter<F>> {
+ public:
+  using Output = typename F::Output;
+
+  LeafAwaiter(audited::Frame& frame, F& future, const std::source_location& where) noexcept
+      : audited::LeafOf<LeafAwaiter>(where), frame_(frame), future_(future) {}
+
+  bool await_ready() { return poll_future(frame_.context()); }
+  void await_suspend(std::coroutine_handle<>) noexcept { frame_.suspend_on(*this); }
+  Output await_resume() { return unstore<Output>(outcome_.take()); }
+
+  // Called by the kernel while this is the leaf.
+  bool poll_leaf(Context& context) noexcept {
+    try {
+      return poll_future(context);
+    } catch (...) {
+      outcome_.set_exception(std::current_exception());
+      return true;
+    }
+  }
+
+ private:
+  bool poll_future(Context& context) {
+    Poll<Output> result = future_.poll(context);
+    if (result.is_pending()) return false;
+    outcome_.set_value(std::move(result).take_stored());
+    return true;
+  }
+
+  audited::Frame& frame_;
+  F& future_;
+  Outcome<Output> outcome_;
+};
+
+// Awaits an Async: its frame joins the chain of the awaiting one.
+template <class T>
+class [[nodiscard]] ChildAwaiter {
+ public:
+  ChildAwaiter(audited::Frame& parent, Async<T>& child) noexcept : parent_(parent), child_(child) {}
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<>) noexcept { child_.coroutine_.await_from(parent_); }
+  T await_resume() { return child_.take_result(); }
+
+ private:
+  audited::Frame& parent_;
+  Async<T>& child_;
+};
+
+template <class T>
+class PromiseBase : public audited::Frame {
+ public:
+  void unhandled_exception() noexcept { outcome.set_exception(std::current_exception()); }
+
+  template <class U>
+  ChildAwaiter<U> await_transform(Async<U>&& child) noexcept {
+    return ChildAwaiter<U>(*this, child);
+  }
+  template <class U>
+  ChildAwaiter<U> await_transform(Async<U>& child) noexcept {
+    return ChildAwaiter<U>(*this, child);
+  }
+  template <class F>
+    requires Future<std::remove_reference_t<F>>
+  LeafAwaiter<std::remove_reference_t<F>> await_transform(
+      F&& future, const std::source_location where = std::source_location::current()) noexcept {
+    return LeafAwaiter<std::remove_reference_t<F>>(*this, future, where);
+  }
+
+  Outcome<T> outcome;
+};
+
+template <class T>
+class AsyncPromise final : public PromiseBase<T> {
+ public:
+  Async<T> get_return_object() noexcept;
+
+  template <class U = T>
+    requires std::is_constructible_v<Stored<T>, U&&>
+  void return_value(U&& value) {
+    this->outcome.set_value(std::forward<U>(value));
+  }
+};
+
+template <>
+class AsyncPromise<void> final : public PromiseBase<void> {
+ public:
+  Async<void> get_return_object() noexcept;
+  void return_void() noexcept { outcome.set_value(); }
+};
+
+}  // namespace detail
+
+template <class T>
+class [[nodiscard("an Async does nothing until it is awaited, polled or spawned")]] ASSAY_CORO_RETURN_TYPE
+    ASSAY_CORO_LIFETIMEBOUND Async {
+ public:
+  using Output = T;
+  using promise_type = detail::AsyncPromise<T>;
+
+  // Polls from outside a coroutine. Throws what the coroutine threw.
+  Poll<T> poll(Context& context) {
+    if (!coroutine_.poll(context)) return Pending;
+    return Ready<Stored<T>>(coroutine_.finished_promise().outcome.take());
+  }
+
+  // Where the innermost awaited coroutine waits, or null.
+  const std::source_location* waiting_at() const noexcept { return coroutine_.waiting_at(); }
+
+  // Aborts unless the kernel's invariants hold; returns how many coroutines await each other here. O(depth).
+  std::size_t check_deep() const noexcept { return coroutine_.check_deep(); }
+
+ private:
+  friend promise_type;
+  template <class>
+  friend class detail::ChildAwaiter;
+
+  explicit Async(promise_type& promise) noexcept : coroutine_(promise) {}
+
+  // The result of the finished coroutine, whose frame is freed first.
+  T take_result() {
+    detail::Outcome<T> outcome = std::move(coroutine_.finished_promise().outcome);
+    coroutine_.reset();
+    return detail::unstore<T>(outcome.take());
+  }
+
+  audited::CoroutineOf<promise_type> coroutine_;
+};
+
+template <class T>
+Async<T> detail::AsyncPromise<T>::get_return_object() noexcept {
+  return Async<T>(*this);
+}
+inline Async<void> detail::AsyncPromise<void>::get_return_object() noexcept { return Async<void>(*this); }
+
+}  // namespace assay

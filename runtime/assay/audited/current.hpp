@@ -1,0 +1,54 @@
+// Purpose: the one thread-local of the runtime: this thread's own id, and its cache of coroutine frames.
+// Thread rules: each thread sees its own. Nothing is ever read through it that another thread wrote.
+// Invariants:
+//  (1) Trivially destructible and constant-initialised: valid from the thread's first instruction to its last, also in
+//      destructors of other thread-locals.
+//  (2) Ids start at 1, only grow, and are never reused (thread ids of the system are).
+//  (3) Correctness never depends on it: ids only detect misuse, the cache only saves calls of malloc.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace assay::audited {
+
+struct FrameBlock;
+
+inline constexpr std::size_t frame_class_bytes = 64;
+inline constexpr std::size_t frame_class_count = 32;
+
+// What this thread counted.
+struct FramePoolStats {
+  std::uint64_t taken = 0;      // blocks handed out
+  std::uint64_t freed = 0;      // blocks given back
+  std::uint64_t allocated = 0;  // of `taken`: those that came from operator new
+};
+
+struct FrameCache {
+  std::array<FrameBlock*, frame_class_count> free{};
+  std::array<std::uint32_t, frame_class_count> count{};
+  std::size_t cached = 0;   // the sum of `count`
+  FramePoolStats stats{};
+  bool closed = false;      // the thread is exiting: frames go to malloc and back
+  bool registered = false;  // the reaper of this thread will run
+};
+
+struct Current {
+  std::uint64_t thread_id = 0;
+  unsigned fresh_nesting = 0;  // coroutines being destroyed inside each other, never having run
+  FrameCache frames;
+};
+
+// SAFETY(X1): the one thread-local; constant-initialised and trivial, so it has no order of construction or destruction.
+inline constinit thread_local Current current{};
+
+// Gives this thread its id. Slow path of current_thread_id().
+std::uint64_t assign_thread_id() noexcept;
+
+inline std::uint64_t current_thread_id() noexcept {
+  const std::uint64_t id = current.thread_id;
+  return __builtin_expect(id != 0, 1) ? id : assign_thread_id();
+}
+
+}  // namespace assay::audited

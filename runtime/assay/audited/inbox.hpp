@@ -1,0 +1,185 @@
+// Purpose: where other threads meet an executor: one shared word per task, a lock-free stack of tasks that have news,
+//   the handshake that wakes a sleeping executor at most once, and what happens when it is gone.
+//
+// The shared word of a task:   remote count << 2 | IN_INBOX | NOTIFIED
+//   NOTIFIED   somebody woke the task since the owner last looked.
+//   IN_INBOX   the node is on the stack, or the one thread that set this bit is about to push it.
+//   count      Wakers (the any-thread kind) alive. Together they own the task's *group reference*: the owner's plain flag
+//              that keeps the task's memory, and one reference on the inbox. The owner adopts it after the poll in which
+//              the first Waker was made, and gives it up when it sees count == 0 in drain().
+//
+// Thread rules: clone, wake_by_ref, drop: any thread that holds a counted reference. drain, prepare_sleep, finish_sleep,
+//   close: the owner. release_inbox: any.
+// Invariants:
+//  (1) Who sets IN_INBOX pushes the node exactly once, or, meeting CLOSED, takes the bit back or owns the node alone.
+//  (2) The owner clears IN_INBOX and NOTIFIED in one step, after it has read the node's link: from then on the node may be
+//      pushed again.
+//  (3) After a push, the pusher touches the node and the inbox only if it still holds a counted reference.
+//  (4) After CLOSED the owner touches no node any more; whoever brings a count to 0 frees the node, alone.
+//  (5) Each compare-exchange on a word is acq_rel, also when it changes nothing: its release publishes what the waking
+//      thread wrote before, and the owner's acquiring clear in drain() receives it before the poll that follows.
+#pragma once
+
+#include <cstdint>
+
+#include "assay/audited/attributes.hpp"
+#include "assay/audited/check.hpp"
+#include "assay/audited/sync.hpp"
+
+namespace assay::audited {
+
+class Inbox;
+
+// One per task, at the start of its header.
+struct RemoteNode {
+  explicit RemoteNode(Inbox& owner) noexcept : inbox(&owner) {}
+
+  sync::Atomic<std::uint64_t> word{0};
+  sync::Cell<RemoteNode*> next{nullptr};
+  Inbox* const inbox;
+};
+
+class Inbox {
+ public:
+  static constexpr std::uint64_t notified = 1;
+  static constexpr std::uint64_t in_inbox = 2;
+  static constexpr std::uint64_t one = 4;
+  static constexpr std::uint64_t max_count = std::uint64_t{1} << 40;
+
+  static constexpr std::uint64_t count_of(std::uint64_t word) noexcept { return word / one; }
+
+  Inbox() noexcept = default;
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
+
+  // ---- any thread ----------------------------------------------------------------------------------------------
+
+  // One more Waker. Relaxed: the caller holds a reference already, so nothing is published or received.
+  static void clone(RemoteNode& node) noexcept {
+    const std::uint64_t old = node.word.fetch_add_relaxed(one);
+    ASSAY_CHECK(count_of(old) < max_count, "too many Wakers of one task are alive");
+  }
+
+  // Tells the owner to poll the task. The caller holds a reference, before and after.
+  static void wake_by_ref(RemoteNode& node) noexcept {
+    std::uint64_t old = node.word.load_relaxed();
+    while (!node.word.compare_exchange_acq_rel(old, old | notified | in_inbox)) {
+    }
+    if ((old & in_inbox) != 0) return;  // it is on its way already; invariant 5 published our writes
+    Inbox& inbox = *node.inbox;
+    if (inbox.push(node)) {
+      inbox.raise_if_sleeping();
+    } else {
+      // The executor is gone. Our reference keeps the node, so nobody frees it before we take the bit back.
+      node.word.fetch_and_acq_rel(~(notified | in_inbox));
+    }
+  }
+
+  // One Waker less. The last one tells the owner, or, when the owner is gone, frees the node.
+  static void drop(RemoteNode& node) noexcept {
+    std::uint64_t old = node.word.load_relaxed();
+    std::uint64_t next = 0;
+    do {
+      ASSAY_CHECK(count_of(old) > 0, "internal: a task's Waker was dropped twice");
+      next = old - one;
+      if (count_of(next) == 0) next |= in_inbox;
+    } while (!node.word.compare_exchange_acq_rel(old, next));
+    if (count_of(next) != 0 || (old & in_inbox) != 0) return;
+    // We set IN_INBOX: the release message is ours to send (invariant 1). After push() nothing is touched (invariant 3).
+    Inbox& inbox = *node.inbox;
+    if (!inbox.push(node)) inbox.free_orphan(node);
+  }
+
+  // One reference on the inbox less; the last one destroys it.
+  void release_inbox() noexcept {
+    const std::uint64_t old = references_.fetch_sub_acq_rel(1);
+    ASSAY_CHECK(old > 0, "internal: an executor's core was released twice");
+    if (old == 1) destroy_inbox();
+  }
+
+  // ---- the owner -----------------------------------------------------------------------------------------------
+
+  void retain_inbox() noexcept { references_.fetch_add_relaxed(1); }
+
+  // Whether a node waits. Relaxed: a push that is missed now is seen at the next look, or in prepare_sleep().
+  bool has_mail() const noexcept { return head_.load_relaxed() != nullptr; }
+
+  // Takes all nodes, oldest first, clears their bits, and calls seen(node, word before). O(nodes).
+  template <class Seen>
+  void drain(Seen&& seen) noexcept {
+    take(nullptr, seen);
+  }
+
+  // The owner's last act: as drain(), and every later push is refused.
+  template <class Seen>
+  void close(Seen&& seen) noexcept {
+    take(closed_mark(), seen);
+  }
+
+  // Announces sleep. True: block on what raise() wakes. False: there is mail, do not block.
+  bool prepare_sleep() noexcept {
+    // Both sides exchange the same variable after (owner: before) touching the stack, so one of them sees the other: a
+    // pusher that comes later finds true and raises; if it came earlier, this exchange acquires its push.
+    sleeping_.exchange_acq_rel(1);
+    if (!has_mail()) return true;
+    finish_sleep();
+    return false;
+  }
+
+  void finish_sleep() noexcept { sleeping_.exchange_acq_rel(0); }
+
+ protected:
+  ~Inbox() = default;
+
+ private:
+  // Makes the owner's blocking call return. Any thread; called at most once per sleep.
+  virtual void raise() noexcept = 0;
+  // The executor is gone and this was the node's last reference: end it, and release_inbox(). Any thread.
+  virtual void free_orphan(RemoteNode& node) noexcept = 0;
+  // The last reference is gone. Any thread.
+  virtual void destroy_inbox() noexcept = 0;
+
+  // SAFETY(I2): a mark that no node can have as its address (nodes are aligned); compared, never followed.
+  static RemoteNode* closed_mark() noexcept { return reinterpret_cast<RemoteNode*>(std::uintptr_t{1}); }
+
+  // False: the inbox is closed; by the acquire of that read the owner's last writes are ours to see.
+  bool push(RemoteNode& node) noexcept {
+    RemoteNode* head = head_.load_acquire();
+    do {
+      if (head == closed_mark()) return false;
+      ASSAY_ASSERT(head != &node, "internal: a task was put into its executor's inbox twice");
+      node.next.set(head);
+    } while (!head_.compare_exchange_acq_rel(head, &node));
+    return true;
+  }
+
+  void raise_if_sleeping() noexcept {
+    if (sleeping_.exchange_acq_rel(0) != 0) raise();
+  }
+
+  template <class Seen>
+  void take(RemoteNode* replacement, Seen& seen) noexcept {
+    RemoteNode* newest = head_.exchange_acq_rel(replacement);
+    ASSAY_CHECK(newest != closed_mark(), "internal: an inbox was used after it was closed");
+    RemoteNode* oldest = nullptr;
+    while (newest != nullptr) {
+      RemoteNode* const older = newest->next.get();
+      newest->next.set(oldest);
+      oldest = newest;
+      newest = older;
+    }
+    while (oldest != nullptr) {
+      RemoteNode& node = *oldest;
+      oldest = node.next.get();  // before the bits are cleared: invariant 2
+      const std::uint64_t word = node.word.fetch_and_acq_rel(~(notified | in_inbox));
+      ASSAY_CHECK((word & in_inbox) != 0, "internal: a task in an inbox was not marked so");
+      seen(node, word);
+    }
+  }
+
+  sync::Atomic<RemoteNode*> head_{nullptr};
+  sync::Atomic<std::uint32_t> sleeping_{0};
+  sync::Atomic<std::uint64_t> references_{1};
+};
+
+}  // namespace assay::audited

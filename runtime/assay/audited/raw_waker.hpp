@@ -1,0 +1,144 @@
+// Purpose: the type-erased waker: a data pointer and four functions, and its two owning faces.
+//
+//   BasicWaker<AnyThread>    Waker        clone, wake and drop from any thread, at any time, also after the executor is gone
+//   BasicWaker<OwnerThread>  LocalWaker   the thread of its executor only; no atomic instruction
+//
+// Thread rules: those of the functions in the table; the class adds no state of its own.
+// Invariants:
+//  (1) A BasicWaker owns exactly one reference of the kind that its table counts: clone adds one, wake and drop take one.
+//  (2) A moved-from waker is the no-op waker: it may be used, and does nothing.
+//  (3) No function in a table throws, polls a future, or destroys one: a wake only enqueues.
+#pragma once
+
+#include <utility>
+
+#include "assay/audited/attributes.hpp"
+#include "assay/audited/check.hpp"
+
+namespace assay {
+
+struct RawWaker;
+
+// The four duties of a waker. `data` is what RawWaker::data holds.
+struct RawWakerVTable {
+  RawWaker (*clone)(void* data) noexcept;      // a new reference to the same task
+  void (*wake)(void* data) noexcept;           // wake the task, and give up the reference
+  void (*wake_by_ref)(void* data) noexcept;    // wake the task, and keep the reference
+  void (*drop)(void* data) noexcept;           // give up the reference
+};
+
+struct RawWaker {
+  void* data = nullptr;
+  const RawWakerVTable* vtable = nullptr;
+
+  friend bool operator==(const RawWaker&, const RawWaker&) = default;
+};
+
+namespace audited {
+
+// A waker that wakes nobody; its functions ignore `data`.
+RawWaker noop_raw_waker() noexcept;
+
+struct AnyThread {};
+struct OwnerThread {};
+
+template <class Kind>
+class BasicWaker {
+ public:
+  // The no-op waker.
+  BasicWaker() noexcept : raw_(noop_raw_waker()) {}
+
+  // Takes over one reference. The table's functions must keep the promises of RawWakerVTable and of this Kind for as
+  // long as any waker made from it lives.
+  ASSAY_UNSAFE static BasicWaker from_raw(RawWaker raw) noexcept {
+    ASSAY_CHECK(raw.vtable != nullptr, "Waker::from_raw was given no vtable");
+    ASSAY_ASSERT(raw.vtable->clone != nullptr && raw.vtable->wake != nullptr && raw.vtable->wake_by_ref != nullptr &&
+                     raw.vtable->drop != nullptr,
+                 "Waker::from_raw was given a vtable with an empty entry");
+    return BasicWaker(raw);
+  }
+
+  // A waker for any thread also serves on the owner's.
+  BasicWaker(const BasicWaker<AnyThread>& other) noexcept
+    requires(!std::is_same_v<Kind, AnyThread>)
+      : raw_(other.clone_raw()) {}
+
+  // SAFETY(W1): the table belongs to the data (from_raw's contract), and other's reference keeps the data alive.
+  BasicWaker(const BasicWaker& other) noexcept : raw_(other.clone_raw()) {}
+
+  BasicWaker(BasicWaker&& other) noexcept : raw_(std::exchange(other.raw_, noop_raw_waker())) {}
+
+  BasicWaker& operator=(BasicWaker other) noexcept {
+    std::swap(raw_, other.raw_);
+    return *this;
+  }
+
+  // SAFETY(W2): gives up the one reference of invariant 1, once.
+  ~BasicWaker() { raw_.vtable->drop(raw_.data); }
+
+  // Wakes the task: it will be polled at least once after this. Wakes before that poll coalesce. Consumes the waker.
+  void wake() && noexcept {
+    const RawWaker raw = std::exchange(raw_, noop_raw_waker());
+    // SAFETY(W2): the reference left this object in the line above, so it is given up once.
+    raw.vtable->wake(raw.data);
+  }
+
+  // Wakes the task, and keeps the waker.
+  void wake_by_ref() const noexcept {
+    // SAFETY(W1): the table belongs to the data, and our reference keeps the data alive.
+    raw_.vtable->wake_by_ref(raw_.data);
+  }
+
+  // Whether both wake the same task. May say false for two wakers of one task made in different ways.
+  bool will_wake(const BasicWaker& other) const noexcept { return raw_ == other.raw_; }
+
+  // What is inside; the reference stays here.
+  const RawWaker& as_raw() const noexcept ASSAY_LIFETIMEBOUND { return raw_; }
+
+  // Takes the reference out: the caller must give it up through the table.
+  ASSAY_UNSAFE RawWaker into_raw() && noexcept { return std::exchange(raw_, noop_raw_waker()); }
+
+ private:
+  template <class Other>
+  friend class BasicWaker;
+
+  explicit BasicWaker(RawWaker raw) noexcept : raw_(raw) {}
+
+  RawWaker clone_raw() const noexcept {
+    // SAFETY(W1): the table belongs to the data, and our reference keeps the data alive.
+    const RawWaker copy = raw_.vtable->clone(raw_.data);
+    ASSAY_ASSERT(copy.vtable != nullptr, "a waker's clone function returned no vtable");
+    return copy;
+  }
+
+  RawWaker raw_;
+};
+
+// A waker that somebody else owns, for as long as this object lives: it is never dropped.
+template <class W>
+class Borrowed {
+ public:
+  // SAFETY(W3): the caller guarantees that `raw` stays valid while this object lives; no reference is taken or given
+  // up, since the union's destructor does not destroy the waker.
+  ASSAY_UNSAFE explicit Borrowed(RawWaker raw) noexcept : waker_(W::from_raw(raw)) {}
+  // SAFETY(W3): see the constructor; the borrowed reference is not given up here.
+  ~Borrowed() {}
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+
+  // SAFETY(W3): waker_ is the union's only member, alive from the constructor on.
+  const W& get() const noexcept ASSAY_LIFETIMEBOUND { return waker_; }
+
+ private:
+  // SAFETY(W3): a union, so that the member's destructor does not run.
+  union {
+    W waker_;
+  };
+};
+
+}  // namespace audited
+
+using Waker = audited::BasicWaker<audited::AnyThread>;
+using LocalWaker = audited::BasicWaker<audited::OwnerThread>;
+
+}  // namespace assay

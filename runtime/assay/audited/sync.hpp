@@ -1,0 +1,98 @@
+// Purpose: the only place where the runtime names a memory order, a mutex or a condition variable. An interleaving
+//   explorer replaces this header (ASSAY_SYNC_HEADER) and runs the production source of `park` and `inbox` unchanged.
+// Thread rules: as each accessor's name says.
+// Invariants:
+//  (1) No fences: ThreadSanitizer does not model them. Order is on the atomic operations themselves.
+//  (2) A Cell is plain memory: whoever touches it owns it by the protocol of the structure it is in.
+#pragma once
+
+#if defined(ASSAY_SYNC_HEADER)
+#include ASSAY_SYNC_HEADER
+#else
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+
+#include "assay/audited/attributes.hpp"
+
+namespace assay::audited::sync {
+
+template <class T>
+class Atomic {
+ public:
+  constexpr explicit Atomic(T value) noexcept : value_(value) {}
+
+  // SAFETY(I1): each accessor is one operation of std::atomic with the order that its name says; why that order
+  // suffices is said where it is called.
+  T load_relaxed() const noexcept { return value_.load(std::memory_order_relaxed); }
+  // SAFETY(I1): see above, one operation with the order in its name.
+  T load_acquire() const noexcept { return value_.load(std::memory_order_acquire); }
+  // SAFETY(I1): see above, one operation with the order in its name.
+  T exchange_acq_rel(T next) noexcept { return value_.exchange(next, std::memory_order_acq_rel); }
+  // SAFETY(I1): see above, one operation with the order in its name.
+  T fetch_add_relaxed(T more) noexcept { return value_.fetch_add(more, std::memory_order_relaxed); }
+  // SAFETY(I1): see above, one operation with the order in its name.
+  T fetch_sub_acq_rel(T less) noexcept { return value_.fetch_sub(less, std::memory_order_acq_rel); }
+  // SAFETY(I1): see above, one operation with the order in its name.
+  T fetch_and_acq_rel(T mask) noexcept { return value_.fetch_and(mask, std::memory_order_acq_rel); }
+  // May fail spuriously; on failure `expected` holds what was read, with acquire.
+  // SAFETY(I1): see above, one operation with the order in its name.
+  bool compare_exchange_acq_rel(T& expected, T next) noexcept {
+    return value_.compare_exchange_weak(expected, next, std::memory_order_acq_rel, std::memory_order_acquire);
+  }
+
+ private:
+  std::atomic<T> value_;
+};
+
+// Plain memory whose owner changes by protocol: the explorer checks it for races.
+template <class T>
+class Cell {
+ public:
+  constexpr explicit Cell(T value) noexcept : value_(value) {}
+  T get() const noexcept { return value_; }
+  void set(T value) noexcept { value_ = value; }
+
+ private:
+  T value_;
+};
+
+class ASSAY_CAPABILITY("mutex") Mutex {
+ public:
+  void lock() ASSAY_ACQUIRE() { mutex_.lock(); }
+  void unlock() ASSAY_RELEASE() { mutex_.unlock(); }
+  std::mutex& native() noexcept { return mutex_; }
+
+ private:
+  std::mutex mutex_;
+};
+
+class ASSAY_SCOPED_CAPABILITY Lock {
+ public:
+  explicit Lock(Mutex& mutex) ASSAY_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~Lock() ASSAY_RELEASE() { mutex_.unlock(); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+class Condition {
+ public:
+  // Releases the mutex, sleeps, takes it again. May wake spuriously: call it in a loop on what it waits for.
+  void wait(Mutex& mutex) ASSAY_REQUIRES(mutex) {
+    std::unique_lock<std::mutex> held(mutex.native(), std::adopt_lock);
+    condition_.wait(held);
+    held.release();
+  }
+  void notify_one() noexcept { condition_.notify_one(); }
+
+ private:
+  std::condition_variable condition_;
+};
+
+}  // namespace assay::audited::sync
+
+#endif

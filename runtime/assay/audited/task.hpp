@@ -1,0 +1,200 @@
+// Purpose: a task: a type-erased header with its life in one word of flags, and behind it the future, or what it came to.
+//
+//                spawn (1)                          wake (2)                      run_one (3)
+//     (nothing) -----------> QUEUED|WOKEN  <------------------- (waiting) <--------------------.
+//                                 |                                ^                           |
+//                                 |  run_one (3)                   |  Pending, not woken (5)   |
+//                                 `-----------> RUNNING -----------'                           |
+//                                                 |  `--- Pending, WOKEN meanwhile (4): QUEUED-'
+//                        Ready, threw, or         |
+//                        CANCEL asked (6)         v
+//     (waiting) or QUEUED --- cancel (7) ---->  DONE  --- nothing holds it (8) ---> (nothing)
+//
+//   (1) Scheduler::spawn  (2) wake  (3) run_one  (4)(5)(6) after_poll  (7) cancel  (8) free_if_unused
+//
+// Thread rules: everything here is plain memory of the owner thread, but for the RemoteNode.
+// Invariants:
+//  (1) The future lives until DONE is set; DONE is set before its destructor runs, so wakes and cancels from there do
+//      nothing. An output or exception lives exactly while HAS_OUTPUT or HAS_EXCEPTION is set.
+//  (2) The task's memory is kept while any of QUEUED, RUNNING, HANDLE, GROUP is set or local_wakers > 0, or not DONE.
+//  (3) HAS_OUTPUT and HAS_EXCEPTION outlast the poll only together with HANDLE.
+//  (4) QUEUED is set exactly while the task is in the ready queue; it is cleared before the poll.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+#include "assay/audited/check.hpp"
+#include "assay/audited/context.hpp"
+#include "assay/audited/inbox.hpp"
+#include "assay/audited/raw_waker.hpp"
+#include "assay/audited/slab.hpp"
+#include "assay/audited/stored.hpp"
+
+namespace assay::audited {
+
+struct TaskHeader;
+
+struct TaskVTable {
+  bool (*poll)(TaskHeader&, Context&) noexcept;  // true: done, and the outcome is stored
+  void (*drop_future)(TaskHeader&) noexcept;
+  void (*drop_outcome)(TaskHeader&) noexcept;  // the output or the exception, whichever there is
+  void (*take_output)(TaskHeader&, void* optional);  // moves it into a std::optional<Stored<Output>>; may throw
+  std::exception_ptr (*take_exception)(TaskHeader&) noexcept;
+  const std::source_location* (*location)(const TaskHeader&) noexcept;  // where its coroutine waits, or null
+  void (*destroy_header)(TaskHeader&) noexcept;
+  std::size_t size;
+};
+
+struct TaskFlags {
+  static constexpr std::uint32_t queued = 1;         // in the ready queue
+  static constexpr std::uint32_t woken = 2;          // to be polled when its turn comes
+  static constexpr std::uint32_t running = 4;        // being polled, or its future being destroyed
+  static constexpr std::uint32_t cancel = 8;         // asked for during its own poll
+  static constexpr std::uint32_t done = 16;          // the future's life is over
+  static constexpr std::uint32_t cancelled = 32;     // ... before it was Ready
+  static constexpr std::uint32_t handle = 64;        // a TaskHandle owns the outcome
+  static constexpr std::uint32_t group = 128;        // Wakers of the any-thread kind own a reference (see inbox.hpp)
+  static constexpr std::uint32_t has_output = 256;
+  static constexpr std::uint32_t has_exception = 512;
+  static constexpr std::uint32_t reported = 1024;    // as stranded, once
+  static constexpr std::uint32_t orphan = 2048;      // the executor is gone; local holders own one remote reference
+};
+
+struct TaskHeader : RemoteNode {
+  TaskHeader(Inbox& owner, const TaskVTable& table) noexcept : RemoteNode(owner), vtable(&table) {}
+
+  const TaskVTable* vtable;
+  TaskHeader* next_ready = nullptr;
+  LocalWaker joiner;  // who awaits the handle
+  const char* name = nullptr;
+  std::uint64_t id = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t local_wakers = 0;
+  std::uint32_t generation = 0;  // of its slot: stays behind when the task goes, and tells a stale handle
+
+  bool has(std::uint32_t flag) const noexcept { return (flags & flag) != 0; }
+};
+
+// A future that can say where its coroutine waits.
+template <class F>
+concept Located = requires(const F& future) {
+  { future.waiting_at() } -> std::convertible_to<const std::source_location*>;
+};
+
+template <class F>
+struct Task final : TaskHeader {
+  using Output = typename F::Output;
+
+  template <class... Args>
+  explicit Task(Inbox& owner, Args&&... args) : TaskHeader(owner, table) {
+    // SAFETY(T1): the union is empty; the future's life begins here and ends where DONE is set (task invariant 1).
+    std::construct_at(std::addressof(future), std::forward<Args>(args)...);
+  }
+  // SAFETY(T1): the union is empty when the header goes: DONE ended the future, and the outcome was dropped or taken.
+  ~Task() {
+    ASSAY_ASSERT(has(TaskFlags::done) && !has(TaskFlags::has_output | TaskFlags::has_exception),
+                 "internal: a task was freed with something alive in it");
+  }
+
+  static const TaskVTable table;
+
+ private:
+  // SAFETY(T2): tables are reached through headers of the Task that names them: the header is the base of a Task<F>.
+  static Task& self(TaskHeader& header) noexcept { return static_cast<Task&>(header); }
+
+  static bool poll_task(TaskHeader& header, Context& context) noexcept {
+    Task& task = self(header);
+    ASSAY_CHECK(!task.has(TaskFlags::done), "internal: a task was polled after it was done");
+    ASSAY_ASSERT(task.has(TaskFlags::running), "internal: a task was polled outside its turn");
+    std::exception_ptr error;
+    try {
+      auto result = task.future.poll(context);
+      if (!result.is_ready()) return false;
+      drop_future(header);
+      // SAFETY(T3): the future's life has just ended, so the union is free for the output.
+      std::construct_at(std::addressof(task.output), std::move(result).take_stored());
+      task.flags |= TaskFlags::has_output;
+      return true;
+    } catch (...) {
+      error = std::current_exception();
+    }
+    if (!task.has(TaskFlags::done)) drop_future(header);
+    // SAFETY(T3): the future's life has ended and no output was made, so the union is free for the exception.
+    std::construct_at(std::addressof(task.exception), std::move(error));
+    task.flags |= TaskFlags::has_exception;
+    return true;
+  }
+
+  static void drop_future(TaskHeader& header) noexcept {
+    ASSAY_CHECK(!header.has(TaskFlags::done), "internal: a task's future was destroyed twice");
+    ASSAY_ASSERT(header.has(TaskFlags::running), "internal: a task's future was destroyed without holding the task");
+    header.flags |= TaskFlags::done;
+    // SAFETY(T4): not DONE until the line above, so the future lives; it is destroyed once.
+    std::destroy_at(std::addressof(self(header).future));
+  }
+
+  static void drop_outcome(TaskHeader& header) noexcept {
+    Task& task = self(header);
+    ASSAY_ASSERT(task.has(TaskFlags::done), "internal: an outcome was dropped before its task was done");
+    if (task.has(TaskFlags::has_output)) {
+      task.flags &= ~TaskFlags::has_output;
+      // SAFETY(T5): HAS_OUTPUT said that the output lives (invariant 1); it is cleared first.
+      std::destroy_at(std::addressof(task.output));
+    } else if (task.has(TaskFlags::has_exception)) {
+      static_cast<void>(take_exception(header));
+    }
+  }
+
+  static void take_output(TaskHeader& header, void* optional) {
+    Task& task = self(header);
+    ASSAY_CHECK(task.has(TaskFlags::has_output), "internal: an output was taken that is not there");
+    struct Drop {
+      TaskHeader& header;
+      ~Drop() { drop_outcome(header); }
+    } const drop{header};
+    // SAFETY(T6): TaskHandle::take passes a std::optional<Stored<Output>>*, for the Output that it was made with.
+    static_cast<std::optional<Stored<Output>>*>(optional)->emplace(std::move(task.output));
+  }
+
+  static std::exception_ptr take_exception(TaskHeader& header) noexcept {
+    Task& task = self(header);
+    ASSAY_CHECK(task.has(TaskFlags::has_exception), "internal: an exception was taken that is not there");
+    task.flags &= ~TaskFlags::has_exception;
+    std::exception_ptr taken = std::move(task.exception);
+    // SAFETY(T5): HAS_EXCEPTION said that the exception lives (invariant 1).
+    std::destroy_at(std::addressof(task.exception));
+    return taken;
+  }
+
+  static const std::source_location* location(const TaskHeader& header) noexcept {
+    if constexpr (Located<F>) {
+      // SAFETY(T2): see self(); const. The future lives, since the task is not DONE.
+      if (!header.has(TaskFlags::done)) return static_cast<const Task&>(header).future.waiting_at();
+    }
+    return nullptr;
+  }
+
+  // SAFETY(T7): called once, by the scheduler, when nothing holds the task (invariant 2).
+  static void destroy_header(TaskHeader& header) noexcept { std::destroy_at(std::addressof(self(header))); }
+
+  // SAFETY(T1): a union: TaskHeader::flags say which member lives (invariant 1).
+  union {
+    F future;
+    Stored<Output> output;
+    std::exception_ptr exception;
+  };
+};
+
+template <class F>
+constexpr TaskVTable Task<F>::table{poll_task,      drop_future, drop_outcome,   take_output,
+                                    take_exception, location,    destroy_header, sizeof(Task<F>)};
+
+}  // namespace assay::audited

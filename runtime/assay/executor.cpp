@@ -1,0 +1,203 @@
+#include "assay/executor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string>
+
+#include "assay/audited/check.hpp"
+#include "assay/audited/system.hpp"
+
+namespace assay {
+
+using audited::TaskFlags;
+using audited::TaskHeader;
+
+// What pollable_fd() shows to the outside, and what it was last told.
+struct Executor::Embedding {
+  audited::PollableSet set;
+  std::map<int, std::uint32_t> watched;
+  std::map<int, std::uint32_t> wanted;
+};
+
+Executor::Executor(ExecutorOptions options)
+    : options_(std::move(options)),
+      clock_(options_.clock != nullptr ? options_.clock : &steady_clock_),
+      reactor_(options_.reactor != nullptr ? options_.reactor : &poll_reactor_),
+      random_state_(options_.seed),
+      scheduler_(audited::SlabOptions{.slots = options_.task_slots,
+                                      .slot_bytes = options_.task_slot_bytes,
+                                      .growth = options_.task_growth}) {
+  ASSAY_CHECK(options_.polls_per_visit > 0, "ExecutorOptions::polls_per_visit is 0; it must be at least 1");
+  scheduler_->set_events(this);
+}
+
+Executor::~Executor() {
+  ASSAY_CHECK(scheduler_->is_owner(), "an Executor was destroyed on another thread than the one that made it");
+  ASSAY_CHECK(!in_turn_, "an Executor was destroyed from inside itself");
+}
+
+void Executor::enter(const char* message) const noexcept {
+  scheduler_->check_owner();
+  ASSAY_CHECK(!in_turn_, message);
+}
+
+// Polls one ready task, after a look around when that is due. False: nothing is ready.
+bool Executor::step() {
+  if (polls_since_visit_ >= options_.polls_per_visit || !scheduler_->has_ready()) visit();
+  if (!scheduler_->run_one(this)) return false;
+  ++polls_since_visit_;
+  return true;
+}
+
+// Queues what other threads, timers and file descriptors have woken. Does not block.
+void Executor::visit() {
+  polls_since_visit_ = 0;
+  scheduler_->drain_inbox();
+  if (!timers_.empty()) timers_.fire(clock_->now());
+  if (reactor_->size() != 0) wait_for_events(Duration::zero());
+}
+
+void Executor::wait_for_events(std::optional<Duration> timeout) {
+  if (reactor_->wait(scheduler_->wakeup_fd(), timeout)) scheduler_->clear_wakeup();
+}
+
+// Nothing is ready: blocks until something is. May return early.
+void Executor::wait() {
+  const std::optional<Instant> next = timers_.next_deadline();
+  if (!scheduler_->prepare_sleep()) return;
+  std::optional<Duration> timeout;
+  if (next) {
+    if (clock_->skip_to(*next)) {
+      timeout = Duration::zero();
+    } else if (!clock_->is_virtual()) {
+      timeout = std::max(saturating_difference(*next, clock_->now()), Duration::zero());
+    }
+  }
+  wait_for_events(timeout);
+  scheduler_->finish_sleep();
+}
+
+std::size_t Executor::run_until_stalled() {
+  enter("Executor::run_until_stalled was called from inside this executor");
+  const Turn turn(*this);
+  const std::uint64_t before = scheduler_->stats().polls;
+  while (step()) {
+  }
+  if (embedding_ != nullptr) arm_pollable_fd();
+  return scheduler_->stats().polls - before;
+}
+
+bool Executor::poll_once() {
+  enter("Executor::poll_once was called from inside this executor");
+  const Turn turn(*this);
+  visit();
+  const std::uint64_t before = scheduler_->stats().polls;
+  while (scheduler_->stats().polls == before) {
+    if (!scheduler_->run_one(this)) return false;
+  }
+  return true;
+}
+
+int Executor::pollable_fd() {
+  scheduler_->check_owner();
+  if (embedding_ == nullptr) {
+    embedding_ = std::make_unique<Embedding>();
+    if (!embedding_->set.watch(scheduler_->wakeup_fd(), POLLIN)) {
+      embedding_.reset();
+      throw std::runtime_error("assay: the pollable fd cannot watch the executor's eventfd");
+    }
+    arm_pollable_fd();
+  }
+  return embedding_->set.fd();
+}
+
+// Brings the pollable fd up to date, as the executor's last act before a foreign loop blocks on it.
+void Executor::arm_pollable_fd() {
+  static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT, "poll and epoll name these events alike");
+  Embedding& embedding = *embedding_;
+  bool ready_now = scheduler_->has_ready();
+  embedding.wanted.clear();
+  reactor_->for_each([&](int fd, short events) { embedding.wanted[fd] |= static_cast<std::uint32_t>(events); });
+  for (const auto& [fd, events] : embedding.watched) {
+    if (!embedding.wanted.contains(fd)) embedding.set.forget(fd);
+  }
+  for (const auto& [fd, events] : embedding.wanted) {
+    if (!embedding.set.watch(fd, events)) ready_now = true;  // not pollable: poll(2) reports it at once
+  }
+  std::swap(embedding.watched, embedding.wanted);
+  std::optional<std::int64_t> timeout;
+  const std::optional<Instant> next = timers_.next_deadline();
+  if (next && !clock_->is_virtual()) {
+    timeout = std::max(saturating_difference(*next, clock_->now()), Duration::zero()).count();
+  }
+  if (!scheduler_->prepare_sleep()) ready_now = true;
+  embedding.set.set_timer(ready_now ? std::optional<std::int64_t>(0) : timeout);
+}
+
+void Executor::reserve(std::size_t count, std::size_t bytes) {
+  scheduler_->check_owner();
+  scheduler_->slab().reserve(count, bytes);
+}
+
+TaskInfo Executor::info_of(const TaskHeader& task) {
+  TaskInfo info;
+  info.id = task.id;
+  info.name = task.name;
+  info.state = task.has(TaskFlags::running)                      ? TaskState::running
+               : task.has(TaskFlags::queued) && task.has(TaskFlags::woken) ? TaskState::ready
+                                                                 : TaskState::waiting;
+  if (const std::source_location* const where = task.vtable->location(task)) info.waiting_at = *where;
+  return info;
+}
+
+std::vector<TaskInfo> Executor::tasks() {
+  std::vector<TaskInfo> all;
+  scheduler_->for_each_task([&](TaskHeader& task) { all.push_back(info_of(task)); });
+  std::sort(all.begin(), all.end(), [](const TaskInfo& a, const TaskInfo& b) { return a.id < b.id; });
+  return all;
+}
+
+void Executor::on_unhandled_exception(TaskHeader& task, std::exception_ptr error) noexcept {
+  if (options_.on_unhandled) {
+    options_.on_unhandled(info_of(task), std::move(error));
+    return;
+  }
+  const std::array<const char*, 2> parts{"an exception left a detached task and ends the program: ", task.name};
+  audited::report_line(parts.data(), static_cast<int>(parts.size()));
+  std::rethrow_exception(std::move(error));  // noexcept: std::terminate, which prints what was thrown
+}
+
+void Executor::on_stranded(TaskHeader& task) noexcept {
+  if (options_.on_stranded == OnStranded::ignore) return;
+  const TaskInfo info = info_of(task);
+  const std::string id = std::to_string(info.id);
+  const std::string line = info.waiting_at ? std::to_string(info.waiting_at->line()) : std::string();
+  const std::array<const char*, 7> parts{
+      "task '", task.name, "' #", id.c_str(),
+      " is Pending and nobody has kept its waker, so it can never run again; waiting at ",
+      info.waiting_at ? info.waiting_at->file_name() : "a future of its own", info.waiting_at ? ":" : ""};
+  std::array<const char*, 8> all{};
+  std::copy(parts.begin(), parts.end(), all.begin());
+  all.back() = line.c_str();
+  audited::report_line(all.data(), static_cast<int>(all.size()));
+  if (options_.on_stranded == OnStranded::abort) {
+    audited::fail("a task was stranded (see the line above, and ExecutorOptions::on_stranded)", __FILE__, __LINE__, task.name);
+  }
+}
+
+// splitmix64: any seed is as good as another, zero included.
+std::uint64_t Executor::random() noexcept {
+  random_state_ += 0x9e3779b97f4a7c15U;
+  std::uint64_t mixed = random_state_;
+  mixed = (mixed ^ (mixed >> 30U)) * 0xbf58476d1ce4e5b9U;
+  mixed = (mixed ^ (mixed >> 27U)) * 0x94d049bb133111ebU;
+  return mixed ^ (mixed >> 31U);
+}
+
+void Executor::check_deep() {
+  scheduler_->check_deep();
+  timers_.check_deep();
+}
+
+}  // namespace assay

@@ -1,0 +1,122 @@
+#include "assay/reactor.hpp"
+
+#include "assay/audited/check.hpp"
+#include "assay/audited/system.hpp"
+
+namespace assay {
+
+void FdWait::stop() noexcept {
+  if (reactor_ != nullptr) reactor_->unlink(*this);
+  LocalWaker gone = std::move(waker_);
+}
+
+short Reactor::poll_events(Interest interest) noexcept {
+  switch (interest) {
+    case Interest::read: return POLLIN;
+    case Interest::write: return POLLOUT;
+    case Interest::read_write: break;
+  }
+  return POLLIN | POLLOUT;
+}
+
+Readiness Reactor::readiness_of(short events) noexcept {
+  const auto has = [events](int flag) { return (events & flag) != 0; };
+  return Readiness{has(POLLIN | POLLPRI), has(POLLOUT), has(POLLHUP), has(POLLERR), has(POLLNVAL)};
+}
+
+void Reactor::watch(FdWait& wait, const LocalWaker& waker) {
+  ASSAY_CHECK(wait.fd_ >= 0, "FdEvent was given a negative file descriptor");
+  ASSAY_CHECK(wait.reactor_ == nullptr, "internal: a wait for an fd was started twice");
+  LocalWaker kept = waker;
+  waits_.push_back(&wait);
+  wait.place_ = waits_.size() - 1;
+  try {
+    added(wait);
+  } catch (...) {
+    waits_.pop_back();
+    throw;
+  }
+  wait.reactor_ = this;
+  wait.ready_ = false;
+  std::swap(wait.waker_, kept);
+}
+
+void Reactor::update(FdWait& wait, const LocalWaker& waker) {
+  if (wait.waker_.will_wake(waker)) return;
+  LocalWaker kept = waker;
+  std::swap(wait.waker_, kept);
+}
+
+void Reactor::make_ready(FdWait& wait, Readiness readiness) {
+  unlink(wait);
+  wait.ready_ = true;
+  wait.readiness_ = readiness;
+  std::exchange(wait.waker_, LocalWaker()).wake();
+}
+
+void Reactor::let_go_of_all() noexcept {
+  for (FdWait* wait : waits_) {
+    if (wait != nullptr) wait->reactor_ = nullptr;
+  }
+  waits_.clear();
+}
+
+void Reactor::unlink(FdWait& wait) noexcept {
+  ASSAY_ASSERT(waits_.at(wait.place_) == &wait, "internal: a reactor's table is wrong");
+  wait.reactor_ = nullptr;
+  waits_.at(wait.place_) = nullptr;
+  if (in_batch_) {
+    ++gaps_;
+  } else {
+    close_gap(wait.place_);
+  }
+}
+
+void Reactor::close_gap(std::size_t place) noexcept {
+  removed(place);
+  waits_.at(place) = waits_.back();
+  waits_.pop_back();
+  if (place < waits_.size() && waits_.at(place) != nullptr) waits_.at(place)->place_ = place;
+}
+
+void Reactor::leave_batch() noexcept {
+  in_batch_ = false;
+  for (std::size_t place = waits_.size(); gaps_ > 0 && place-- > 0;) {
+    if (waits_.at(place) != nullptr) continue;
+    close_gap(place);
+    --gaps_;
+  }
+  ASSAY_ASSERT(gaps_ == 0, "internal: a reactor's table has gaps that nobody counted");
+}
+
+void PollReactor::added(FdWait& wait) {
+  if (entries_.empty()) entries_.push_back(pollfd{});
+  entries_.push_back(pollfd{wait.fd(), poll_events(wait.interest()), 0});
+}
+
+void PollReactor::removed(std::size_t place) noexcept {
+  entries_.at(place + 1) = entries_.back();
+  entries_.pop_back();
+}
+
+bool PollReactor::wait(int wakeup_fd, std::optional<Duration> timeout) {
+  if (entries_.empty()) entries_.push_back(pollfd{});
+  entries_.front() = pollfd{wakeup_fd, POLLIN, 0};
+  const std::optional<std::int64_t> nanoseconds = timeout ? std::optional(timeout->count()) : std::nullopt;
+  int left = audited::wait_for(entries_, nanoseconds);
+  const bool woken = entries_.front().revents != 0;
+  if (woken) --left;
+  enter_batch();
+  // What a waker's own code adds meanwhile comes after `end`, and has no events yet.
+  const std::size_t end = places();
+  for (std::size_t place = 0; place < end && left > 0; ++place) {
+    const short events = std::exchange(entries_.at(place + 1).revents, short{0});
+    if (events == 0) continue;
+    --left;
+    if (FdWait* const ready = wait_in(place)) make_ready(*ready, readiness_of(events));
+  }
+  leave_batch();
+  return woken;
+}
+
+}  // namespace assay

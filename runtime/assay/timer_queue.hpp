@@ -1,0 +1,78 @@
+// The timers of one executor: what waits for which instant, ordered by deadline, then by arming.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "assay/audited/intrusive_heap.hpp"
+#include "assay/audited/raw_waker.hpp"
+#include "assay/clock.hpp"
+
+namespace assay {
+
+// A member of whatever waits for time. Leaves its queue when destroyed.
+class Timer final : public audited::HeapNode<Timer> {
+ public:
+  bool is_armed() const noexcept { return is_linked(); }
+  bool has_fired() const noexcept { return fired_; }
+  void disarm() noexcept {
+    if (is_linked()) unlink();
+    LocalWaker gone = std::move(waker_);
+  }
+
+ private:
+  friend class TimerQueue;
+  LocalWaker waker_;
+  bool fired_ = false;
+};
+
+// The executor's thread only. The queue may go before its timers: they then never fire.
+class TimerQueue {
+ public:
+  // Wakes `waker` at the first fire(now) with now >= deadline. Re-arming an armed timer moves it. O(1), no allocation.
+  void arm(Timer& timer, Instant deadline, const LocalWaker& waker) {
+    LocalWaker kept = waker;
+    if (timer.is_linked()) timer.unlink();
+    timer.fired_ = false;
+    std::swap(timer.waker_, kept);
+    heap_.push(timer, deadline.time_since_epoch().count());
+  }
+
+  // The waker of an armed timer, when its task is polled with another one.
+  static void update(Timer& timer, const LocalWaker& waker) {
+    if (timer.waker_.will_wake(waker)) return;
+    LocalWaker kept = waker;
+    std::swap(timer.waker_, kept);
+  }
+
+  bool owns(const Timer& timer) const noexcept { return timer.heap() == &heap_; }
+
+  // The earliest deadline, if any. O(1).
+  std::optional<Instant> next_deadline() const noexcept {
+    const Timer* const first = heap_.front();
+    return first != nullptr ? std::optional(Instant(Duration(first->key()))) : std::nullopt;
+  }
+
+  // Fires all timers whose deadline has come, earliest first. Returns how many. O(log n) each.
+  std::size_t fire(Instant now) {
+    std::size_t fired = 0;
+    for (Timer* timer = heap_.front(); timer != nullptr && timer->key() <= now.time_since_epoch().count();
+         timer = heap_.front()) {
+      timer->unlink();
+      timer->fired_ = true;
+      ++fired;
+      std::exchange(timer->waker_, LocalWaker()).wake();
+    }
+    return fired;
+  }
+
+  bool empty() const noexcept { return heap_.empty(); }
+  std::size_t size() const noexcept { return heap_.size(); }
+  std::size_t check_deep() const noexcept { return heap_.check_deep(); }
+
+ private:
+  audited::IntrusiveHeap<Timer> heap_;
+};
+
+}  // namespace assay

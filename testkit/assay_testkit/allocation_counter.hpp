@@ -1,0 +1,23 @@
+// Counts every operator new and delete of the program (this thread's), and makes chosen ones fail. The operators are
+// replaced in the one file of the program that includes allocation_counter_operators.hpp.
+#pragma once
+
+#include <cstdint>
+
+namespace assay::testkit {
+
+struct AllocationCounts {
+  std::uint64_t news = 0;
+  std::uint64_t deletes = 0;
+};
+
+// This thread's counts so far.
+AllocationCounts allocation_counts() noexcept;
+
+// The next `successes` allocations of this thread succeed, the one after them throws std::bad_alloc once; with
+// `from_there_on` all later ones too, until stop_failing(). Returns nothing; see allocations_failed().
+void fail_allocation_after(std::uint64_t successes, bool from_there_on = false) noexcept;
+void stop_failing() noexcept;
+std::uint64_t allocations_failed() noexcept;
+
+}  // namespace assay::testkit
