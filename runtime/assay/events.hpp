@@ -29,8 +29,10 @@ class TimeEvent {
   using Output = void;
 
   explicit TimeEvent(Instant deadline) noexcept : deadline_(deadline) {}
-  TimeEvent(const TimeEvent&) = delete;
-  TimeEvent& operator=(const TimeEvent&) = delete;
+  TimeEvent(TimeEvent&& other) noexcept : deadline_(other.deadline_) {
+    ASSAY_CHECK(!other.timer_.is_armed() && !other.timer_.has_fired(), moved_after_poll);
+  }
+  TimeEvent& operator=(TimeEvent&&) = delete;
 
   Poll<void> poll(Context& context) {
     TimerQueue& timers =
@@ -64,8 +66,10 @@ class FdEvent {
   using Output = Readiness;
 
   FdEvent(int fd, Interest interest) noexcept : wait_(fd, interest) {}
-  FdEvent(const FdEvent&) = delete;
-  FdEvent& operator=(const FdEvent&) = delete;
+  FdEvent(FdEvent&& other) noexcept : wait_(other.wait_.fd(), other.wait_.interest()) {
+    ASSAY_CHECK(other.wait_.reactor() == nullptr && !other.wait_.is_ready(), moved_after_poll);
+  }
+  FdEvent& operator=(FdEvent&&) = delete;
 
   Poll<Readiness> poll(Context& context) {
     Reactor& reactor =

@@ -176,6 +176,14 @@ class Executor final : private audited::SchedulerEvents {
     return handle_of(*task);
   }
 
+  // As spawn, for a future that is constructed in the task from `args`, and need not be movable.
+  template <Future F, class... Args>
+  JoinHandle<typename F::Output> emplace(TaskName name, Args&&... args) {
+    audited::Task<F>* const task = scheduler_->spawn<F>(name.text(), std::forward<Args>(args)...);
+    if (task == nullptr) throw ExecutorFull();
+    return handle_of(*task);
+  }
+
   // As spawn, but empty when the executor is full; the arguments are then untouched.
   template <class First, class... Args>
     requires detail::NotAName<First>

@@ -21,6 +21,9 @@ concept Future = std::is_nothrow_destructible_v<F> && requires(F& future, Contex
   { future.poll(context) } -> std::same_as<Poll<typename F::Output>>;
 };
 
+// What assay's futures that link themselves somewhere say when they are moved too late.
+inline constexpr const char* moved_after_poll = "a future was moved after its first poll";
+
 // The futures of assay that stay Ready-once check it with this message.
 inline constexpr const char* polled_after_ready = "a future was polled again after it was Ready";
 

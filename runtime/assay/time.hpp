@@ -18,8 +18,8 @@ class Sleep {
  public:
   using Output = void;
   explicit Sleep(Duration delay) noexcept : delay_(delay) {}
-  Sleep(const Sleep&) = delete;
-  Sleep& operator=(const Sleep&) = delete;
+  Sleep(Sleep&&) = default;
+  Sleep& operator=(Sleep&&) = delete;
 
   Poll<void> poll(Context& context) {
     if (!event_) {
@@ -63,8 +63,8 @@ class Interval {
    public:
     using Output = Instant;
     explicit Tick(Interval& interval) noexcept : interval_(&interval) {}
-    Tick(const Tick&) = delete;
-    Tick& operator=(const Tick&) = delete;
+    Tick(Tick&&) = default;
+    Tick& operator=(Tick&&) = delete;
 
     Poll<Instant> poll(Context& context) {
       Executor& executor = detail::executor_of(context, "interval() was polled outside an Executor (in run()?)");
@@ -119,8 +119,8 @@ class [[nodiscard]] Timeout {
 
   template <class G>
   Timeout(Duration delay, G&& future) : future_(std::in_place, std::forward<G>(future)), sleep_(delay) {}
-  Timeout(const Timeout&) = delete;
-  Timeout& operator=(const Timeout&) = delete;
+  Timeout(Timeout&&) = default;
+  Timeout& operator=(Timeout&&) = delete;
 
   Poll<Output> poll(Context& context) {
     ASSAY_CHECK(future_.has_value(), polled_after_ready);

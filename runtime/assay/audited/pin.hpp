@@ -9,6 +9,7 @@
 //      to itself, which find it gone.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -155,6 +156,9 @@ class PinRc {
   // SAFETY(P3): strong > 0, since this PinRc counts; so the value lives.
   T& operator*() const noexcept { return block().value.get(); }
   T* operator->() const noexcept { return &**this; }
+
+  // After a move out of this object.
+  bool is_empty() const noexcept { return block_ == nullptr; }
 
   std::size_t strong_count() const noexcept { return block().strong; }
   std::size_t weak_count() const noexcept { return block().weak - std::size_t{1}; }

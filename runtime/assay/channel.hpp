@@ -1,0 +1,252 @@
+// channel: a bounded queue, from any number of senders to one receiver, all tasks of one executor.
+//
+//   auto [sender, receiver] = channel<int>(16);
+//   bool taken = co_await sender.send(1);               // waits while 16 are in the queue
+//   std::optional<int> next = co_await receiver.recv();  // empty when all senders are gone and the queue is empty
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "assay/audited/intrusive_list.hpp"
+#include "assay/audited/pin.hpp"
+#include "assay/audited/raw_waker.hpp"
+#include "assay/future.hpp"
+
+namespace assay {
+
+namespace detail {
+
+template <class T>
+class ChannelState;
+
+// A sender in line: its value goes into the queue in its turn, whoever takes the item before it.
+template <class T>
+class [[nodiscard]] ChannelSend : public audited::ListNode<ChannelSend<T>> {
+ public:
+  using Output = bool;
+  ChannelSend(PinRc<ChannelState<T>> state, T value) noexcept : state_(std::move(state)), value_(std::move(value)) {}
+  ChannelSend(ChannelSend&& other) noexcept : state_(other.state_), value_(std::move(other.value_)) {
+    ASSAY_CHECK(other.stage_ == Stage::fresh, moved_after_poll);
+  }
+  ChannelSend& operator=(ChannelSend&&) = delete;
+
+  Poll<bool> poll(Context& context);
+
+ private:
+  friend class ChannelState<T>;
+  enum class Stage : std::uint8_t { fresh, waiting, accepted, refused, done };
+
+  PinRc<ChannelState<T>> state_;
+  T value_;
+  LocalWaker waker_;
+  Stage stage_ = Stage::fresh;
+};
+
+template <class T>
+class [[nodiscard]] ChannelRecv : public audited::ListNode<ChannelRecv<T>> {
+ public:
+  using Output = std::optional<T>;
+  explicit ChannelRecv(PinRc<ChannelState<T>> state) noexcept : state_(std::move(state)) {}
+  ChannelRecv(ChannelRecv&& other) noexcept : state_(other.state_) { ASSAY_CHECK(!other.started_, moved_after_poll); }
+  ChannelRecv& operator=(ChannelRecv&&) = delete;
+  ~ChannelRecv() {
+    // Woken for an item that it did not take: another may wait for it.
+    if (woken_ && !done_) state_->wake_receiver();
+  }
+
+  Poll<std::optional<T>> poll(Context& context);
+
+ private:
+  friend class ChannelState<T>;
+  PinRc<ChannelState<T>> state_;
+  LocalWaker waker_;
+  bool started_ = false;
+  bool woken_ = false;
+  bool done_ = false;
+};
+
+template <class T>
+class ChannelState {
+ public:
+  explicit ChannelState(std::size_t capacity) : ring_(capacity) {}
+
+  bool is_full() const noexcept { return count_ == ring_.size() || !senders_.empty(); }
+  bool is_empty() const noexcept { return count_ == 0; }
+
+  void push(T value) {
+    ring_.at((first_ + count_) % ring_.size()).emplace(std::move(value));
+    ++count_;
+    wake_receiver();
+  }
+
+  T pop() {
+    std::optional<T>& place = ring_.at(first_);
+    T item = std::move(*place);
+    place.reset();
+    first_ = (first_ + 1) % ring_.size();
+    --count_;
+    if (ChannelSend<T>* const next = senders_.pop_front()) {
+      next->stage_ = ChannelSend<T>::Stage::accepted;
+      LocalWaker waker = std::exchange(next->waker_, LocalWaker());
+      push(std::move(next->value_));
+      std::move(waker).wake();
+    }
+    return item;
+  }
+
+  void wake_receiver() {
+    if (is_empty() && open_senders != 0) return;
+    if (ChannelRecv<T>* const first = receivers_.pop_front()) {
+      first->woken_ = true;
+      std::exchange(first->waker_, LocalWaker()).wake();
+    }
+  }
+
+  void sender_gone() {
+    if (--open_senders != 0) return;
+    while (!receivers_.empty()) wake_receiver();
+  }
+
+  void receiver_gone() {
+    receiver_open = false;
+    while (ChannelSend<T>* const next = senders_.pop_front()) {
+      next->stage_ = ChannelSend<T>::Stage::refused;
+      std::exchange(next->waker_, LocalWaker()).wake();
+    }
+    while (!is_empty()) static_cast<void>(pop());
+  }
+
+  void wait(ChannelSend<T>& send) noexcept { senders_.push_back(send); }
+  void wait(ChannelRecv<T>& recv) noexcept { receivers_.push_back(recv); }
+
+  std::size_t size() const noexcept { return count_; }
+
+  std::size_t open_senders = 0;
+  bool receiver_open = true;
+
+ private:
+  std::vector<std::optional<T>> ring_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+  audited::IntrusiveList<ChannelSend<T>> senders_;
+  audited::IntrusiveList<ChannelRecv<T>> receivers_;
+};
+
+template <class T>
+Poll<bool> ChannelSend<T>::poll(Context& context) {
+  switch (stage_) {
+    case Stage::fresh:
+      if (!state_->receiver_open) break;
+      if (!state_->is_full()) {
+        stage_ = Stage::done;
+        state_->push(std::move(value_));
+        return Ready(true);
+      }
+      waker_ = context.local_waker();
+      stage_ = Stage::waiting;
+      state_->wait(*this);
+      return Pending;
+    case Stage::waiting:
+      if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
+      return Pending;
+    case Stage::accepted: stage_ = Stage::done; return Ready(true);
+    case Stage::refused: break;
+    case Stage::done: ASSAY_CHECK(stage_ != Stage::done, polled_after_ready);
+  }
+  stage_ = Stage::done;
+  return Ready(false);
+}
+
+template <class T>
+Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
+  ASSAY_CHECK(!done_, polled_after_ready);
+  started_ = true;
+  if (!state_->is_empty()) {
+    if (this->is_linked()) this->unlink();
+    done_ = true;
+    return Ready(std::optional<T>(state_->pop()));
+  }
+  if (state_->open_senders == 0) {
+    done_ = true;
+    return Ready(std::optional<T>());
+  }
+  woken_ = false;
+  if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
+  if (!this->is_linked()) state_->wait(*this);
+  return Pending;
+}
+
+}  // namespace detail
+
+// Copyable: the channel closes when the last copy is gone. The executor's thread only.
+template <class T>
+class Sender {
+ public:
+  explicit Sender(PinRc<detail::ChannelState<T>> state) noexcept : state_(std::move(state)) { ++state_->open_senders; }
+  Sender(const Sender& other) noexcept : state_(other.state_) { ++state_->open_senders; }
+  Sender(Sender&&) noexcept = default;
+  Sender& operator=(Sender other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~Sender() {
+    if (!state_.is_empty()) state_->sender_gone();
+  }
+
+  // A Future of whether the value went into the queue; false when the receiver is gone. First come, first served.
+  detail::ChannelSend<T> send(T value) { return detail::ChannelSend<T>(state_, std::move(value)); }
+
+  // Without waiting, and never past those who wait: the value again if it could not go in.
+  std::optional<T> try_send(T value) {
+    if (!state_->receiver_open || state_->is_full()) return std::optional<T>(std::move(value));
+    state_->push(std::move(value));
+    return std::nullopt;
+  }
+
+  bool is_closed() const noexcept { return !state_->receiver_open; }
+
+ private:
+  PinRc<detail::ChannelState<T>> state_;
+};
+
+// The executor's thread only. Dropping it refuses all who wait to send, and drops what is in the queue.
+template <class T>
+class Receiver {
+ public:
+  explicit Receiver(PinRc<detail::ChannelState<T>> state) noexcept : state_(std::move(state)) {}
+  Receiver(Receiver&&) noexcept = default;
+  Receiver& operator=(Receiver&& other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~Receiver() {
+    if (!state_.is_empty()) state_->receiver_gone();
+  }
+
+  // A Future of the next item; of nothing, when all senders are gone and the queue is empty.
+  detail::ChannelRecv<T> recv() { return detail::ChannelRecv<T>(state_); }
+
+  std::optional<T> try_recv() {
+    if (state_->is_empty()) return std::nullopt;
+    return state_->pop();
+  }
+
+  std::size_t size() const noexcept { return state_->size(); }
+
+ private:
+  PinRc<detail::ChannelState<T>> state_;
+};
+
+// A queue of at most `capacity` items (at least 1). One allocation for the state, one for the queue.
+template <class T>
+std::pair<Sender<T>, Receiver<T>> channel(std::size_t capacity) {
+  ASSAY_CHECK(capacity > 0, "channel() was given a capacity of 0; it must be at least 1");
+  auto state = PinRc<detail::ChannelState<T>>::make(capacity);
+  return {Sender<T>(state), Receiver<T>(state)};
+}
+
+}  // namespace assay

@@ -1,0 +1,74 @@
+// join(a, b, ...): all of them, at the same time, in one task.
+//
+//   auto [x, y] = co_await join(fetch(1), fetch(2));
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "assay/future.hpp"
+
+namespace assay {
+
+namespace detail {
+
+// A future until it is Ready, then its value.
+template <Future F>
+class MaybeDone {
+ public:
+  template <class G>
+  explicit MaybeDone(std::in_place_t, G&& future) : future_(std::in_place, std::forward<G>(future)) {}
+
+  // True: the value is there.
+  bool poll(Context& context) {
+    if (value_) return true;
+    Poll<typename F::Output> result = future_->poll(context);
+    if (result.is_pending()) return false;
+    value_.emplace(std::move(result).take_stored());
+    future_.reset();
+    return true;
+  }
+
+  Stored<typename F::Output> take() { return std::move(*value_); }
+
+ private:
+  std::optional<F> future_;
+  std::optional<Stored<typename F::Output>> value_;
+};
+
+}  // namespace detail
+
+// Ready when all are. Each poll polls all that are not done. What one throws is thrown at once, and the others are destroyed
+// with this object.
+template <Future... F>
+class [[nodiscard]] Join {
+ public:
+  using Output = std::tuple<Stored<typename F::Output>...>;
+
+  template <class... G>
+  explicit Join(std::in_place_t, G&&... futures) : parts_(detail::MaybeDone<F>(std::in_place, std::forward<G>(futures))...) {}
+
+  Poll<Output> poll(Context& context) {
+    ASSAY_CHECK(!done_, polled_after_ready);
+    const bool all = std::apply([&](auto&... part) { return (static_cast<int>(part.poll(context)) & ... & 1) != 0; }, parts_);
+    if (!all) return Pending;
+    done_ = true;
+    return Ready(std::apply([](auto&... part) { return Output(part.take()...); }, parts_));
+  }
+
+ private:
+  std::tuple<detail::MaybeDone<F>...> parts_;
+  bool done_ = false;
+};
+
+// A tuple of the values: Unit for void, a reference_wrapper for a reference.
+template <class... F>
+  requires(Future<std::decay_t<F>> && ...)
+Join<std::decay_t<F>...> join(F&&... futures) {
+  return Join<std::decay_t<F>...>(std::in_place, std::forward<F>(futures)...);
+}
+
+}  // namespace assay

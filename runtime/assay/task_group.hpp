@@ -1,0 +1,147 @@
+// TaskGroup: tasks that cannot outlive the scope that spawned them, so they may refer to its locals.
+//
+//   TaskGroup group(executor);
+//   for (Connection& each : connections) group.spawn(serve(each));
+//   co_await group.join_all();
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include "assay/audited/intrusive_list.hpp"
+#include "assay/audited/raw_waker.hpp"
+#include "assay/executor.hpp"
+#include "assay/future.hpp"
+#include "assay/join_handle.hpp"
+
+namespace assay {
+
+// The executor's thread only. Destroying it cancels the tasks that are left, at once; aborts when one of them does that.
+class TaskGroup {
+ public:
+  explicit TaskGroup(Executor& executor) noexcept : executor_(&executor) {}
+  TaskGroup(const TaskGroup&) = delete;
+  TaskGroup& operator=(const TaskGroup&) = delete;
+  ~TaskGroup() { cancel_all(); }
+
+  // As Executor::spawn; what the task yields is dropped. No allocation of its own.
+  template <class First, class... Args>
+    requires detail::NotAName<First>
+  void spawn(First&& first, Args&&... args) {
+    spawn(TaskName("group"), std::forward<First>(first), std::forward<Args>(args)...);
+  }
+  template <class F>
+    requires Future<std::decay_t<F>>
+  void spawn(TaskName name, F&& future) {
+    adopt(executor_->emplace<MemberOf<std::decay_t<F>>>(name, *this, std::forward<F>(future)));
+  }
+  template <class Callable, class... Args>
+    requires detail::CallableToFuture<Callable, Args...>
+  void spawn(TaskName name, Callable&& callable, Args&&... args) {
+    using Made = detail::Calling<std::decay_t<Callable>, std::decay_t<Args>...>;
+    adopt(executor_->emplace<MemberOf<Made>>(name, *this, std::in_place, std::forward<Callable>(callable),
+                                             std::forward<Args>(args)...));
+  }
+
+  // Ends every task that is left: their futures are destroyed before this returns.
+  void cancel_all() noexcept {
+    while (Member* const member = members_.front()) {
+      ASSAY_CHECK(!member->handle_.is_running(), "a TaskGroup was ended by one of its own tasks");
+      member->handle_.cancel();
+      ASSAY_ASSERT(members_.front() != member, "internal: a cancelled task stayed in its group");
+    }
+  }
+
+  // Ready when no task is left. When one throws, the others are cancelled, and the first exception is rethrown here.
+  class [[nodiscard]] JoinAll {
+   public:
+    using Output = void;
+    explicit JoinAll(TaskGroup& group) noexcept : group_(&group) {}
+
+    Poll<void> poll(Context& context) {
+      TaskGroup& group = *group_;
+      if (group.error_) {
+        group.cancel_all();
+        std::rethrow_exception(std::exchange(group.error_, nullptr));
+      }
+      if (group.members_.empty()) return Ready();
+      if (!group.joiner_.will_wake(context.local_waker())) group.joiner_ = context.local_waker();
+      return Pending;
+    }
+
+   private:
+    TaskGroup* group_;
+  };
+  JoinAll join_all() noexcept ASSAY_LIFETIMEBOUND { return JoinAll(*this); }
+
+  bool empty() const noexcept { return members_.empty(); }
+  // O(tasks).
+  std::size_t size() const noexcept { return members_.check_deep(); }
+
+ private:
+  // Lives in its task's future: leaves the group when that is destroyed.
+  class Member : public audited::ListNode<Member> {
+   public:
+    explicit Member(TaskGroup& group) noexcept : group_(group) {
+      group_.members_.push_back(*this);
+      group_.newest_ = this;
+    }
+    ~Member() {
+      unlink();
+      if (group_.newest_ == this) group_.newest_ = nullptr;
+      if (group_.members_.empty()) group_.wake_joiner();
+    }
+
+   protected:
+    void failed(std::exception_ptr error) noexcept {
+      if (!group_.error_) group_.error_ = std::move(error);
+      group_.wake_joiner();
+    }
+
+   private:
+    friend class TaskGroup;
+    TaskGroup& group_;
+    JoinHandle<void> handle_;
+  };
+
+  template <Future F>
+  class MemberOf final : public Member {
+   public:
+    using Output = void;
+    template <class... Args>
+    explicit MemberOf(TaskGroup& group, Args&&... args) : Member(group), future_(std::forward<Args>(args)...) {}
+
+    Poll<void> poll(Context& context) {
+      try {
+        if (future_.poll(context).is_pending()) return Pending;
+      } catch (...) {
+        this->failed(std::current_exception());
+      }
+      return Ready();
+    }
+    const std::source_location* waiting_at() const noexcept {
+      if constexpr (audited::Located<F>) return future_.waiting_at();
+      return nullptr;
+    }
+
+   private:
+    F future_;
+  };
+
+  // The member whose task has just been spawned owns its handle; if the task is gone already, the handle goes with it.
+  void adopt(JoinHandle<void> handle) noexcept {
+    if (newest_ != nullptr) std::exchange(newest_, nullptr)->handle_ = std::move(handle);
+  }
+
+  void wake_joiner() noexcept { std::exchange(joiner_, LocalWaker()).wake(); }
+
+  Executor* executor_;
+  audited::IntrusiveList<Member> members_;
+  Member* newest_ = nullptr;
+  std::exception_ptr error_;
+  LocalWaker joiner_;
+};
+
+}  // namespace assay
