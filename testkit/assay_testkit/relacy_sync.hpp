@@ -1,0 +1,100 @@
+// Stands in for assay/audited/sync.hpp (as ASSAY_SYNC_HEADER) where the production source of `park` and `inbox` runs under
+// Relacy, which explores every interleaving and every value that the C++ memory model lets a load read.
+// Include through model.hpp, which comes before everything of assay.
+#pragma once
+
+#include <relacy/relacy.hpp>
+
+// Relacy renames these by macros, which the language's own `= delete` does not survive. A model that allocates says
+// MODEL_NEW and MODEL_DELETE: memory whose use after free, double free and leak Relacy reports.
+#undef new
+#undef delete
+#undef malloc
+#undef calloc
+#undef realloc
+#undef free
+#undef assert
+#undef errno
+#undef memory_order_relaxed
+#undef memory_order_consume
+#undef memory_order_acquire
+#undef memory_order_release
+#undef memory_order_acq_rel
+#undef memory_order_seq_cst
+#define MODEL_NEW RL_NEW_PROXY
+#define MODEL_DELETE RL_DELETE_PROXY
+
+#include "assay/audited/attributes.hpp"
+
+namespace assay::audited::sync {
+
+template <class T>
+class Atomic {
+ public:
+  explicit Atomic(T value) : value_(value) {}
+
+  T load_relaxed() const { return value_.load(rl::mo_relaxed, $); }
+  T load_acquire() const { return value_.load(weaker_acquire, $); }
+  T exchange_acq_rel(T next) { return value_.exchange(next, weaker_acq_rel, $); }
+  T fetch_add_relaxed(T more) { return value_.fetch_add(more, rl::mo_relaxed, $); }
+  T fetch_sub_acq_rel(T less) { return value_.fetch_sub(less, weaker_acq_rel, $); }
+  T fetch_and_acq_rel(T mask) { return value_.fetch_and(mask, weaker_acq_rel, $); }
+  bool compare_exchange_acq_rel(T& expected, T next) {
+    return value_.compare_exchange_strong(expected, next, weaker_acq_rel, $, weaker_acquire, $);
+  }
+
+ private:
+  // A model that must fail is built with these weakened (MODEL_WEAKEN), to show that it can.
+#if defined(MODEL_WEAKEN)
+  static constexpr rl::memory_order weaker_acquire = rl::mo_relaxed;
+  static constexpr rl::memory_order weaker_acq_rel = rl::mo_relaxed;
+#else
+  static constexpr rl::memory_order weaker_acquire = rl::mo_acquire;
+  static constexpr rl::memory_order weaker_acq_rel = rl::mo_acq_rel;
+#endif
+
+  rl::atomic<T> value_;
+};
+
+template <class T>
+class Cell {
+ public:
+  explicit Cell(T value) : value_(value) {}
+  T get() const { return value_($).load(); }
+  void set(T value) { value_($) = value; }
+
+ private:
+  mutable rl::var<T> value_;
+};
+
+class ASSAY_CAPABILITY("mutex") Mutex {
+ public:
+  void lock() ASSAY_ACQUIRE() { mutex_.lock($); }
+  void unlock() ASSAY_RELEASE() { mutex_.unlock($); }
+  rl::mutex& native() { return mutex_; }
+
+ private:
+  rl::mutex mutex_;
+};
+
+class ASSAY_SCOPED_CAPABILITY Lock {
+ public:
+  explicit Lock(Mutex& mutex) ASSAY_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~Lock() ASSAY_RELEASE() { mutex_.unlock(); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+class Condition {
+ public:
+  void wait(Mutex& mutex) ASSAY_REQUIRES(mutex) { condition_.wait(mutex.native(), $); }
+  void notify_one() { condition_.notify_one($); }
+
+ private:
+  rl::condition_variable_any condition_;
+};
+
+}  // namespace assay::audited::sync

@@ -1,0 +1,95 @@
+// Executor death against the last Waker: the owner drains once and dies, one thread wakes and drops its Waker, another drops
+// its Waker. However they interleave: the task's memory and the core are freed once, nothing is touched afterwards, and a
+// wake that the owner sees brings with it what the waking thread wrote before.
+#include "assay_testkit/model.hpp"
+
+#include "assay/audited/inbox.hpp"
+
+namespace {
+
+using assay::audited::Inbox;
+using assay::audited::RemoteNode;
+
+struct State {
+  rl::var<int> message{0};
+  rl::atomic<int> nodes_freed{0};
+  rl::atomic<int> cores_freed{0};
+};
+
+struct Node : RemoteNode {
+  using RemoteNode::RemoteNode;
+  rl::var<int> body{1};  // stands for the rest of the task: touched by the owner, and by whoever frees it
+};
+
+class Core final : public Inbox {
+ public:
+  explicit Core(State& state) : state_(state) {}
+  void free_node(RemoteNode& node) {
+    static_cast<Node&>(node).body($) = 0;
+    MODEL_DELETE static_cast<Node*>(&node);
+    state_.nodes_freed.fetch_add(1, rl::mo_relaxed, $);
+  }
+
+ private:
+  void raise() noexcept override {}
+  void free_orphan(RemoteNode& node) noexcept override {
+    free_node(node);
+    release_inbox();
+  }
+  void destroy_inbox() noexcept override {
+    state_.cores_freed.fetch_add(1, rl::mo_relaxed, $);
+    MODEL_DELETE this;
+  }
+  State& state_;
+};
+
+struct Death : rl::test_suite<Death, 3> {
+  State state;
+  Core* core = nullptr;
+  Node* node = nullptr;
+
+  void before() {
+    core = MODEL_NEW Core(state);
+    node = MODEL_NEW Node(*core);
+    Inbox::clone(*node);
+    Inbox::clone(*node);
+    core->retain_inbox();  // the group's reference
+  }
+
+  void owner() {
+    bool freed = false;
+    const auto seen = [&](RemoteNode& which, std::uint64_t word) {
+      if ((word & Inbox::notified) != 0) RL_ASSERT(int(state.message($)) == 7);
+      if (Inbox::count_of(word) != 0) return;
+      core->release_inbox();
+      core->free_node(which);
+      freed = true;
+    };
+    node->body($) = 2;
+    core->drain(seen);
+    if (!freed) node->body($) = 3;
+    core->close(seen);
+    core->release_inbox();
+  }
+
+  void thread(unsigned index) {
+    if (index == 0) {
+      owner();
+    } else if (index == 1) {
+      state.message($) = 7;
+      Inbox::wake_by_ref(*node);
+      Inbox::drop(*node);
+    } else {
+      Inbox::drop(*node);
+    }
+  }
+
+  void after() {
+    RL_ASSERT(state.nodes_freed.load(rl::mo_relaxed, $) == 1);
+    RL_ASSERT(state.cores_freed.load(rl::mo_relaxed, $) == 1);
+  }
+};
+
+}  // namespace
+
+int main() { return assay::testkit::explore<Death>("inbox_death", 4); }
