@@ -16,7 +16,7 @@
 #include <utility>
 #include <variant>
 
-#include "assay/audited/attributes.hpp"
+#include "assay/base/attributes.hpp"
 #include "assay/audited/coroutine.hpp"
 #include "assay/future.hpp"
 

@@ -17,14 +17,16 @@ using Instant = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 // Any duration in nanoseconds, rounded up; what is too large becomes Duration::max() or min(). NaN becomes zero.
 template <class Rep, class Period>
 constexpr Duration saturating_duration(std::chrono::duration<Rep, Period> duration) noexcept {
-  using Wide = std::chrono::duration<long double, std::nano>;
-  const long double exact = Wide(duration).count();
-  if (exact >= static_cast<long double>(Duration::max().count())) return Duration::max();
-  if (exact <= static_cast<long double>(Duration::min().count())) return Duration::min();
-  if (!(exact == exact)) return Duration::zero();
-  if constexpr (std::ratio_greater_equal_v<Period, std::nano> && std::is_integral_v<Rep>) {
-    return std::chrono::duration_cast<Duration>(duration);
+  using Factor = std::ratio_divide<Period, std::nano>;
+  if constexpr (std::is_integral_v<Rep> && Factor::den == 1) {
+    std::int64_t whole = 0;
+    if (!__builtin_mul_overflow(duration.count(), Factor::num, &whole)) return Duration(whole);
+    return duration > duration.zero() ? Duration::max() : Duration::min();
   } else {
+    const long double exact = std::chrono::duration<long double, std::nano>(duration).count();
+    if (exact >= static_cast<long double>(Duration::max().count())) return Duration::max();
+    if (exact <= static_cast<long double>(Duration::min().count())) return Duration::min();
+    if (!(exact == exact)) return Duration::zero();
     const auto whole = static_cast<std::int64_t>(exact);
     return Duration(static_cast<long double>(whole) < exact ? whole + 1 : whole);
   }

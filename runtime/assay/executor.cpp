@@ -1,17 +1,16 @@
 #include "assay/executor.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <string>
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/system.hpp"
 
 namespace assay {
 
-using audited::TaskFlags;
-using audited::TaskHeader;
+using detail::TaskFlags;
+using detail::TaskHeader;
 
 // What pollable_fd() shows to the outside, and what it was last told.
 struct Executor::Embedding {
@@ -163,8 +162,7 @@ void Executor::on_unhandled_exception(TaskHeader& task, std::exception_ptr error
     options_.on_unhandled(info_of(task), std::move(error));
     return;
   }
-  const std::array<const char*, 2> parts{"an exception left a detached task and ends the program: ", task.name};
-  audited::report_line(parts.data(), static_cast<int>(parts.size()));
+  audited::report_line({"an exception left a detached task and ends the program: ", task.name});
   std::rethrow_exception(std::move(error));  // noexcept: std::terminate, which prints what was thrown
 }
 
@@ -173,14 +171,10 @@ void Executor::on_stranded(TaskHeader& task) noexcept {
   const TaskInfo info = info_of(task);
   const std::string id = std::to_string(info.id);
   const std::string line = info.waiting_at ? std::to_string(info.waiting_at->line()) : std::string();
-  const std::array<const char*, 7> parts{
-      "task '", task.name, "' #", id.c_str(),
-      " is Pending and nobody has kept its waker, so it can never run again; waiting at ",
-      info.waiting_at ? info.waiting_at->file_name() : "a future of its own", info.waiting_at ? ":" : ""};
-  std::array<const char*, 8> all{};
-  std::copy(parts.begin(), parts.end(), all.begin());
-  all.back() = line.c_str();
-  audited::report_line(all.data(), static_cast<int>(all.size()));
+  audited::report_line({"task '", task.name, "' #", id.c_str(),
+                        " is Pending and nobody has kept its waker, so it can never run again; waiting at ",
+                        info.waiting_at ? info.waiting_at->file_name() : "a future of its own", info.waiting_at ? ":" : "",
+                        line.c_str()});
   if (options_.on_stranded == OnStranded::abort) {
     audited::fail("a task was stranded (see the line above, and ExecutorOptions::on_stranded)", __FILE__, __LINE__, task.name);
   }

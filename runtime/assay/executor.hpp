@@ -26,11 +26,11 @@
 #include <vector>
 
 #include "assay/async.hpp"
-#include "assay/audited/scheduler.hpp"
 #include "assay/clock.hpp"
 #include "assay/future.hpp"
 #include "assay/join_handle.hpp"
 #include "assay/reactor.hpp"
+#include "assay/scheduler.hpp"
 #include "assay/timer_queue.hpp"
 
 namespace assay {
@@ -74,8 +74,6 @@ struct ExecutorOptions {
   Reactor* reactor = nullptr;  // null: poll(2). Must outlive the executor.
   std::uint64_t seed = 1;      // of the choices that select makes
 };
-
-using ExecutorStats = audited::SchedulerStats;
 
 // All slots are taken, and growth is off.
 class ExecutorFull : public std::runtime_error {
@@ -152,7 +150,7 @@ concept CallableToFuture =
 
 }  // namespace detail
 
-class Executor final : private audited::SchedulerEvents {
+class Executor final : private detail::SchedulerEvents {
  public:
   // Throws std::system_error when the system has no file descriptor left, std::bad_alloc.
   explicit Executor(ExecutorOptions options = {});
@@ -217,7 +215,7 @@ class Executor final : private audited::SchedulerEvents {
     using Output = typename F::Output;
     audited::Task<detail::Borrowing<F>>* const task = scheduler_->spawn<detail::Borrowing<F>>("block_on", future);
     if (task == nullptr) throw ExecutorFull();
-    audited::TaskHandleOf<Output> handle(*task);
+    detail::TaskHandleOf<Output> handle(*scheduler_, *task);
     while (!handle.is_done()) {
       if (!step()) wait();
     }
@@ -279,9 +277,9 @@ class Executor final : private audited::SchedulerEvents {
     Executor& executor_;
   };
 
-  template <Future F>
-  static JoinHandle<typename F::Output> handle_of(audited::Task<F>& task) {
-    return JoinHandle<typename F::Output>(audited::TaskHandleOf<typename F::Output>(task));
+  template <class T>
+  JoinHandle<T> handle_of(audited::TaskOf<T>& task) {
+    return JoinHandle<T>(detail::TaskHandleOf<T>(*scheduler_, task));
   }
 
   template <class F>
@@ -319,7 +317,7 @@ class Executor final : private audited::SchedulerEvents {
   std::uint64_t random_state_;
   std::uint32_t polls_since_visit_ = 0;
   bool in_turn_ = false;
-  audited::SchedulerOwner scheduler_;  // the last member: its end destroys the tasks, which use all of the above
+  detail::SchedulerOwner scheduler_;  // the last member: its end destroys the tasks, which use all of the above
 };
 
 }  // namespace assay

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "assay/async.hpp"
-#include "assay/audited/scheduler.hpp"
+#include "assay/scheduler.hpp"
 #include "assay/future.hpp"
 
 namespace assay {
@@ -28,7 +28,7 @@ class [[nodiscard("dropping a JoinHandle cancels its task; detach() lets it run 
 
   JoinHandle() noexcept = default;
   // For Executor: wraps the handle of a task that was just spawned.
-  explicit JoinHandle(audited::TaskHandleOf<T> handle) noexcept : handle_(std::move(handle)) {}
+  explicit JoinHandle(detail::TaskHandleOf<T> handle) noexcept : handle_(std::move(handle)) {}
 
   Poll<T> poll(Context& context) {
     if (!handle_.is_done()) {
@@ -54,19 +54,19 @@ class [[nodiscard("dropping a JoinHandle cancels its task; detach() lets it run 
   bool is_finished() const noexcept { return handle_.is_done(); }
   bool is_cancelled() const noexcept { return handle_.is_cancelled(); }
   bool is_running() const noexcept { return handle_.is_running(); }
-  // False once the outcome was taken, or after detach() or a move.
+  // True once the outcome was taken, or after detach() or a move.
   bool is_empty() const noexcept { return handle_.is_empty(); }
   std::uint64_t id() const noexcept { return handle_.id(); }
   std::string_view name() const noexcept { return handle_.name(); }
 
  private:
   Stored<T> take() {
-    audited::TaskHandleOf<T> mine = std::move(handle_);  // gone when this returns or throws
+    detail::TaskHandleOf<T> mine = std::move(handle_);  // gone when this returns or throws
     if (mine.is_cancelled()) throw TaskCancelled();
     return mine.take();
   }
 
-  audited::TaskHandleOf<T> handle_;
+  detail::TaskHandleOf<T> handle_;
 };
 
 }  // namespace assay

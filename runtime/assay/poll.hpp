@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "assay/audited/check.hpp"
-#include "assay/audited/stored.hpp"
+#include "assay/base/check.hpp"
+#include "assay/base/stored.hpp"
 
 namespace assay {
 

@@ -1,6 +1,6 @@
 #include "assay/reactor.hpp"
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/system.hpp"
 
 namespace assay {

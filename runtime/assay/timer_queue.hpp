@@ -5,14 +5,14 @@
 #include <optional>
 #include <utility>
 
-#include "assay/audited/intrusive_heap.hpp"
+#include "assay/intrusive_heap.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/clock.hpp"
 
 namespace assay {
 
 // A member of whatever waits for time. Leaves its queue when destroyed.
-class Timer final : public audited::HeapNode<Timer> {
+class Timer final : public HeapNode<Timer> {
  public:
   bool is_armed() const noexcept { return is_linked(); }
   bool has_fired() const noexcept { return fired_; }
@@ -72,7 +72,7 @@ class TimerQueue {
   std::size_t check_deep() const noexcept { return heap_.check_deep(); }
 
  private:
-  audited::IntrusiveHeap<Timer> heap_;
+  IntrusiveHeap<Timer> heap_;
 };
 
 }  // namespace assay

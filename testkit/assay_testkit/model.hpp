@@ -10,7 +10,7 @@
 
 #include "assay_testkit/relacy_sync.hpp"
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 
 // Models do not link the runtime: an assertion of the code under test ends the model.
 inline void assay::audited::fail(const char* message, const char* file, int line, const char*) noexcept {

@@ -24,7 +24,7 @@
 #define MODEL_NEW RL_NEW_PROXY
 #define MODEL_DELETE RL_DELETE_PROXY
 
-#include "assay/audited/attributes.hpp"
+#include "assay/base/attributes.hpp"
 
 namespace assay::audited::sync {
 

@@ -23,8 +23,8 @@
 #include <source_location>
 #include <utility>
 
-#include "assay/audited/attributes.hpp"
-#include "assay/audited/check.hpp"
+#include "assay/base/attributes.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/context.hpp"
 #include "assay/audited/frame_pool.hpp"
 

@@ -4,7 +4,7 @@
 //  (1) The counter has 64 bits: at a billion threads a second it lasts five centuries.
 #include "assay/audited/current.hpp"
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/sync.hpp"
 
 namespace assay::audited {

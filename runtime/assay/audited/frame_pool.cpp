@@ -7,7 +7,7 @@
 
 #include <new>
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/current.hpp"
 #include "assay/audited/poison.hpp"
 

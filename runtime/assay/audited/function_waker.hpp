@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/audited/sync.hpp"
 

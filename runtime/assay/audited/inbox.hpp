@@ -22,8 +22,8 @@
 
 #include <cstdint>
 
-#include "assay/audited/attributes.hpp"
-#include "assay/audited/check.hpp"
+#include "assay/base/attributes.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/sync.hpp"
 
 namespace assay::audited {

@@ -10,8 +10,8 @@
 
 #include <cstddef>
 
-#include "assay/audited/attributes.hpp"
-#include "assay/audited/check.hpp"
+#include "assay/base/attributes.hpp"
+#include "assay/base/check.hpp"
 
 namespace assay::audited {
 

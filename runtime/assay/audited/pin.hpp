@@ -14,8 +14,8 @@
 #include <limits>
 #include <utility>
 
-#include "assay/audited/attributes.hpp"
-#include "assay/audited/check.hpp"
+#include "assay/base/attributes.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/current.hpp"
 #include "assay/audited/poison.hpp"
 #include "assay/audited/slot.hpp"

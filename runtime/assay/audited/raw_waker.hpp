@@ -12,8 +12,8 @@
 
 #include <utility>
 
-#include "assay/audited/attributes.hpp"
-#include "assay/audited/check.hpp"
+#include "assay/base/attributes.hpp"
+#include "assay/base/check.hpp"
 
 namespace assay {
 

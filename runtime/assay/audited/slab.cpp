@@ -57,13 +57,13 @@ Slab::SlotMeta& Slab::meta(const Chunk& chunk, std::uint32_t index) noexcept {
   return first[index];
 }
 
-void* Slab::slot_at(const Chunk& chunk, std::uint32_t index) noexcept {
+std::byte* Slab::slot_at(const Chunk& chunk, std::uint32_t index) noexcept {
   ASSAY_ASSERT(index < chunk.capacity, "internal: a slab was asked for a slot beyond its end");
   // SAFETY(M7): first_slot + capacity * stride <= bytes (grow), so the slot is inside the chunk's allocation.
   return reinterpret_cast<std::byte*>(const_cast<Chunk*>(&chunk)) + chunk.first_slot + index * chunk.stride;
 }
 
-Slab::Chunk& Slab::chunk_of(const void* slot) noexcept {
+Slab::Chunk& Slab::chunk_of(const std::byte* slot) noexcept {
   // SAFETY(M8): chunks are aligned to chunk_bytes and every slot begins in the first chunk_bytes of its chunk; the magic
   // and slot_at() confirm it before anything is changed.
   auto* const chunk = reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(slot) & ~(chunk_bytes - 1));
@@ -71,7 +71,7 @@ Slab::Chunk& Slab::chunk_of(const void* slot) noexcept {
   return *chunk;
 }
 
-std::uint32_t Slab::index_of(const Chunk& chunk, const void* slot) noexcept {
+std::uint32_t Slab::index_of(const Chunk& chunk, const std::byte* slot) noexcept {
   // SAFETY(M8): both are addresses inside one chunk (chunk_of); slot_at() confirms the result.
   const auto offset = reinterpret_cast<std::uintptr_t>(slot) - reinterpret_cast<std::uintptr_t>(&chunk) - chunk.first_slot;
   const auto index = static_cast<std::uint32_t>(offset / chunk.stride);
@@ -79,7 +79,7 @@ std::uint32_t Slab::index_of(const Chunk& chunk, const void* slot) noexcept {
   return index;
 }
 
-std::uint32_t Slab::generation(const void* slot) noexcept {
+std::uint32_t Slab::generation(const std::byte* slot) noexcept {
   const Chunk& chunk = chunk_of(slot);
   return meta(chunk, index_of(chunk, slot)).generation;
 }
@@ -112,7 +112,7 @@ Slab::Chunk& Slab::grow(std::uint32_t size_class, std::size_t size) {
   (last_chunk_ != nullptr ? last_chunk_->next : chunks_) = chunk;
   last_chunk_ = chunk;
   slots_ += capacity;
-  for (std::uint32_t index = chunk->capacity; index-- > 0;) free_slot(*chunk, index);
+  for (std::uint32_t end = chunk->capacity; end > 0; --end) free_slot(*chunk, end - 1);
   return *chunk;
 }
 
@@ -154,7 +154,7 @@ Slab::Taken Slab::take_from(Chunk& chunk) noexcept {
     *place = chunk.next_with_room;
     chunk.next_with_room = nullptr;
   }
-  void* const bytes = slot_at(chunk, index);
+  std::byte* const bytes = slot_at(chunk, index);
   unpoison(bytes, chunk.stride);
   return Taken{bytes, slot.generation};
 }
@@ -190,7 +190,7 @@ void Slab::reserve(std::size_t count, std::size_t size) {
   while (room < count) room += grow(size_class, size).capacity;
 }
 
-void Slab::release(void* slot) noexcept {
+void Slab::release(std::byte* slot) noexcept {
   Chunk& chunk = chunk_of(slot);
   ASSAY_CHECK(chunk.slab == this, "internal: a slot was released to another slab");
   const std::uint32_t index = index_of(chunk, slot);
@@ -209,8 +209,8 @@ void Slab::release(void* slot) noexcept {
   free_slot(chunk, index);
 }
 
-void Slab::abandon(void* slot) noexcept {
-  Chunk& chunk = chunk_of(slot);
+void Slab::abandon(std::byte* slot) noexcept {
+  const Chunk& chunk = chunk_of(slot);
   ASSAY_CHECK(chunk.slab == this && is_live(chunk, index_of(chunk, slot)), "internal: a slot that is not live was abandoned");
   --live_;
   ++abandoned_;

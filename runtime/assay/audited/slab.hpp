@@ -17,7 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 
 namespace assay::audited {
 
@@ -40,7 +40,7 @@ class Slab {
   Slab& operator=(const Slab&) = delete;
 
   struct Taken {
-    void* slot = nullptr;
+    std::byte* slot = nullptr;
     std::uint32_t generation = 0;
   };
 
@@ -51,19 +51,19 @@ class Slab {
   // Makes room for `count` more objects of `size` bytes, also when growth is off. Throws std::bad_alloc.
   void reserve(std::size_t count, std::size_t size);
 
-  void release(void* slot) noexcept;
+  void release(std::byte* slot) noexcept;
 
   // The slot stays as it is until the slab goes, and no longer counts as live.
-  void abandon(void* slot) noexcept;
+  void abandon(std::byte* slot) noexcept;
 
   // A slot's tag: changes each time the slot is taken or released.
-  static std::uint32_t generation(const void* slot) noexcept;
+  static std::uint32_t generation(const std::byte* slot) noexcept;
 
   std::size_t live() const noexcept { return live_; }
   std::size_t slots() const noexcept { return slots_; }
   std::size_t retired() const noexcept { return retired_; }
 
-  // Calls visit(void* slot) for each live slot. `visit` may take and release slots: one taken meanwhile may be missed.
+  // Calls visit(std::byte* slot) for each live slot. `visit` may take and release slots: one taken meanwhile may be missed.
   template <class Visit>
   void for_each_live(Visit&& visit) const {
     for (Chunk* chunk = chunks_; chunk != nullptr; chunk = chunk->next) {
@@ -101,9 +101,9 @@ class Slab {
 
   static std::uint32_t class_of(std::size_t size) noexcept;
   static SlotMeta& meta(const Chunk& chunk, std::uint32_t index) noexcept;
-  static void* slot_at(const Chunk& chunk, std::uint32_t index) noexcept;
-  static Chunk& chunk_of(const void* slot) noexcept;
-  static std::uint32_t index_of(const Chunk& chunk, const void* slot) noexcept;
+  static std::byte* slot_at(const Chunk& chunk, std::uint32_t index) noexcept;
+  static Chunk& chunk_of(const std::byte* slot) noexcept;
+  static std::uint32_t index_of(const Chunk& chunk, const std::byte* slot) noexcept;
   static bool is_live(const Chunk& chunk, std::uint32_t index) noexcept { return meta(chunk, index).generation % 2 == 1; }
 
   Chunk& grow(std::uint32_t size_class, std::size_t size);

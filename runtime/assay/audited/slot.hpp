@@ -8,7 +8,7 @@
 #include <memory>
 #include <utility>
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 
 namespace assay::audited {
 

@@ -14,7 +14,7 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "assay/audited/attributes.hpp"
+#include "assay/base/attributes.hpp"
 
 namespace assay::audited::sync {
 

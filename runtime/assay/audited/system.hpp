@@ -15,9 +15,10 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 
-#include "assay/audited/attributes.hpp"
+#include "assay/base/attributes.hpp"
 
 namespace assay::audited {
 
@@ -38,6 +39,9 @@ const SystemCalls& real_system_calls() noexcept;
 
 // For fault injection: `calls` serves all threads until the next call of this; null brings the real ones back.
 ASSAY_UNSAFE void replace_system_calls(const SystemCalls* calls) noexcept;
+
+// One write(2) to stderr, for the last words of a program. What cannot be written is lost.
+void write_to_stderr(std::string_view text) noexcept;
 
 // Owns a file descriptor.
 class Fd {

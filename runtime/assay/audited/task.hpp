@@ -10,7 +10,7 @@
 //                        CANCEL asked (6)         v
 //     (waiting) or QUEUED --- cancel (7) ---->  DONE  --- nothing holds it (8) ---> (nothing)
 //
-//   (1) Scheduler::spawn  (2) wake  (3) run_one  (4)(5)(6) after_poll  (7) cancel  (8) free_if_unused
+//   (1) spawn  (2) wake  (3)-(6) run_one  (7) cancel  (8) free_if_unused: scheduler.cpp, task_core.cpp
 //
 // Thread rules: everything here is plain memory of the owner thread, but for the RemoteNode.
 // Invariants:
@@ -26,17 +26,15 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <source_location>
 #include <type_traits>
 #include <utility>
 
-#include "assay/audited/check.hpp"
+#include "assay/base/check.hpp"
 #include "assay/audited/context.hpp"
 #include "assay/audited/inbox.hpp"
 #include "assay/audited/raw_waker.hpp"
-#include "assay/audited/slab.hpp"
-#include "assay/audited/stored.hpp"
+#include "assay/base/stored.hpp"
 
 namespace assay::audited {
 
@@ -46,11 +44,16 @@ struct TaskVTable {
   bool (*poll)(TaskHeader&, Context&) noexcept;  // true: done, and the outcome is stored
   void (*drop_future)(TaskHeader&) noexcept;
   void (*drop_outcome)(TaskHeader&) noexcept;  // the output or the exception, whichever there is
-  void (*take_output)(TaskHeader&, void* optional);  // moves it into a std::optional<Stored<Output>>; may throw
   std::exception_ptr (*take_exception)(TaskHeader&) noexcept;
   const std::source_location* (*location)(const TaskHeader&) noexcept;  // where its coroutine waits, or null
   void (*destroy_header)(TaskHeader&) noexcept;
   std::size_t size;
+};
+
+// The table of a task whose future yields a T.
+template <class T>
+struct TypedTaskVTable : TaskVTable {
+  Stored<T> (*take_output)(TaskHeader&);  // moves it out; may throw
 };
 
 struct TaskFlags {
@@ -81,6 +84,28 @@ struct TaskHeader : RemoteNode {
   std::uint32_t generation = 0;  // of its slot: stays behind when the task goes, and tells a stale handle
 
   bool has(std::uint32_t flag) const noexcept { return (flags & flag) != 0; }
+
+  // Something may still come for the task's memory (invariant 2).
+  bool is_held() const noexcept {
+    return has(TaskFlags::queued | TaskFlags::running | TaskFlags::handle | TaskFlags::group) || local_wakers != 0;
+  }
+  // Nothing will ever poll the task again, though it is not done; and that was not reported yet.
+  bool is_stranded() const noexcept {
+    return local_wakers == 0 && !has(TaskFlags::done | TaskFlags::queued | TaskFlags::running | TaskFlags::group |
+                                     TaskFlags::reported);
+  }
+};
+
+// A task whose future yields a T.
+template <class T>
+struct TaskOf : TaskHeader {
+  // SAFETY(T6): only Task<F> with Output T derives from TaskOf<T>, and its table is a TypedTaskVTable<T>.
+  const TypedTaskVTable<T>& typed_vtable() const noexcept { return static_cast<const TypedTaskVTable<T>&>(*vtable); }
+
+ private:
+  template <class F>
+  friend struct Task;
+  TaskOf(Inbox& owner, const TypedTaskVTable<T>& table) noexcept : TaskHeader(owner, table) {}
 };
 
 // A future that can say where its coroutine waits.
@@ -90,21 +115,21 @@ concept Located = requires(const F& future) {
 };
 
 template <class F>
-struct Task final : TaskHeader {
+struct Task final : TaskOf<typename F::Output> {
   using Output = typename F::Output;
 
   template <class... Args>
-  explicit Task(Inbox& owner, Args&&... args) : TaskHeader(owner, table) {
+  explicit Task(Inbox& owner, Args&&... args) : TaskOf<Output>(owner, table) {
     // SAFETY(T1): the union is empty; the future's life begins here and ends where DONE is set (task invariant 1).
     std::construct_at(std::addressof(future), std::forward<Args>(args)...);
   }
   // SAFETY(T1): the union is empty when the header goes: DONE ended the future, and the outcome was dropped or taken.
   ~Task() {
-    ASSAY_ASSERT(has(TaskFlags::done) && !has(TaskFlags::has_output | TaskFlags::has_exception),
+    ASSAY_ASSERT(this->has(TaskFlags::done) && !this->has(TaskFlags::has_output | TaskFlags::has_exception),
                  "internal: a task was freed with something alive in it");
   }
 
-  static const TaskVTable table;
+  static const TypedTaskVTable<Output> table;
 
  private:
   // SAFETY(T2): tables are reached through headers of the Task that names them: the header is the base of a Task<F>.
@@ -116,6 +141,7 @@ struct Task final : TaskHeader {
     ASSAY_ASSERT(task.has(TaskFlags::running), "internal: a task was polled outside its turn");
     std::exception_ptr error;
     try {
+      // SAFETY(T4): not DONE (checked), so the future lives.
       auto result = task.future.poll(context);
       if (!result.is_ready()) return false;
       drop_future(header);
@@ -153,23 +179,23 @@ struct Task final : TaskHeader {
     }
   }
 
-  static void take_output(TaskHeader& header, void* optional) {
-    Task& task = self(header);
-    ASSAY_CHECK(task.has(TaskFlags::has_output), "internal: an output was taken that is not there");
+  static Stored<Output> take_output(TaskHeader& header) {
+    ASSAY_CHECK(header.has(TaskFlags::has_output), "internal: an output was taken that is not there");
     struct Drop {
       TaskHeader& header;
       ~Drop() { drop_outcome(header); }
     } const drop{header};
-    // SAFETY(T6): TaskHandle::take passes a std::optional<Stored<Output>>*, for the Output that it was made with.
-    static_cast<std::optional<Stored<Output>>*>(optional)->emplace(std::move(task.output));
+    // SAFETY(T5): HAS_OUTPUT said that the output lives; `drop` ends it when it has been moved out.
+    return std::move(self(header).output);
   }
 
   static std::exception_ptr take_exception(TaskHeader& header) noexcept {
     Task& task = self(header);
     ASSAY_CHECK(task.has(TaskFlags::has_exception), "internal: an exception was taken that is not there");
     task.flags &= ~TaskFlags::has_exception;
-    std::exception_ptr taken = std::move(task.exception);
     // SAFETY(T5): HAS_EXCEPTION said that the exception lives (invariant 1).
+    std::exception_ptr taken = std::move(task.exception);
+    // SAFETY(T5): as in the line above; it is destroyed once, its flag being cleared.
     std::destroy_at(std::addressof(task.exception));
     return taken;
   }
@@ -194,7 +220,7 @@ struct Task final : TaskHeader {
 };
 
 template <class F>
-constexpr TaskVTable Task<F>::table{poll_task,      drop_future, drop_outcome,   take_output,
-                                    take_exception, location,    destroy_header, sizeof(Task<F>)};
+constexpr TypedTaskVTable<typename F::Output> Task<F>::table{
+    {poll_task, drop_future, drop_outcome, take_exception, location, destroy_header, sizeof(Task<F>)}, take_output};
 
 }  // namespace assay::audited

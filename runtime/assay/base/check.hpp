@@ -11,6 +11,8 @@
 //  (2) fail() never returns, allocates nothing, and runs no user code before abort().
 #pragma once
 
+#include <initializer_list>
+
 #ifndef ASSAY_HARDENING_LEVEL
 #define ASSAY_HARDENING_LEVEL 2
 #endif
@@ -24,7 +26,7 @@ namespace assay::audited {
 [[noreturn]] void fail(const char* message, const char* file, int line, const char* subject = nullptr) noexcept;
 
 // Writes one line to stderr: "assay: " and the parts, in one system call. Truncates at 500 bytes.
-void report_line(const char* const* parts, int count) noexcept;
+void report_line(std::initializer_list<const char*> parts) noexcept;
 
 }  // namespace assay::audited
 

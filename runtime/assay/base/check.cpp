@@ -1,14 +1,12 @@
-// Purpose: writes the last line of a program that broke a rule. See check.hpp.
-// Thread rules: any thread.
-// Invariants:
-//  (1) Only a buffer on the stack and write(2): usable when memory is exhausted or the heap is broken.
-#include "assay/audited/check.hpp"
-
-#include <unistd.h>
+// Writes the last line of a program that broke a rule. See check.hpp. Uses a buffer on the stack only: it works when memory is
+// exhausted or the heap is broken.
+#include "assay/base/check.hpp"
 
 #include <array>
 #include <cstdlib>
 #include <string_view>
+
+#include "assay/audited/system.hpp"
 
 namespace assay::audited {
 
@@ -35,8 +33,7 @@ class Line {
 
   void write() noexcept {
     buffer_.at(used_++) = '\n';
-    // SAFETY(Y1): writes the used_ <= 512 bytes that add() stored in our own array; a failed write leaves nothing to do.
-    static_cast<void>(!::write(STDERR_FILENO, buffer_.data(), used_));
+    write_to_stderr(std::string_view(buffer_.data(), used_));
   }
 
  private:
@@ -68,11 +65,10 @@ void fail(const char* message, const char* file, int line, const char* subject) 
   std::abort();
 }
 
-void report_line(const char* const* parts, int count) noexcept {
+void report_line(std::initializer_list<const char*> parts) noexcept {
   Line out;
   out.add("assay: ");
-  // SAFETY(Y2): the callers, all in this library, pass an array of `count` C strings.
-  for (int i = 0; i < count; ++i) out.add(parts[i]);
+  for (const char* const part : parts) out.add(part);
   out.write();
 }
 

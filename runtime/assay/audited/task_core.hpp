@@ -1,0 +1,141 @@
+// Purpose: the mechanisms under the scheduler: memory of tasks, the ready queue, the two kinds of wakers, and the way from a
+//   waker, a slot or an inbox node back to its task. What they mean for a task's life is the scheduler's (scheduler.hpp).
+// Thread rules: the owner thread (the one that made it), but for what Inbox lets others do.
+// Invariants:
+//  (1) The ready queue is a FIFO of tasks with QUEUED set; being in it keeps a task's memory.
+//  (2) A wake only enqueues: no waker function polls, destroys a future, or runs user code.
+//  (3) Every RemoteNode of an inbox is the base of a TaskHeader; every slot of the slab that is live holds a Task, at its
+//      start; RawWaker::data of both tables is the task's RemoteNode.
+//  (4) The core lives until the executor and every adopted group have released it (Inbox).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "assay/audited/current.hpp"
+#include "assay/audited/inbox.hpp"
+#include "assay/audited/slab.hpp"
+#include "assay/audited/system.hpp"
+#include "assay/audited/task.hpp"
+#include "assay/base/check.hpp"
+
+namespace assay::audited {
+
+class TaskCore : public Inbox {
+ public:
+  TaskCore(const TaskCore&) = delete;
+  TaskCore& operator=(const TaskCore&) = delete;
+
+  bool is_owner() const noexcept { return owner_thread_ == current_thread_id(); }
+  void check_owner() const noexcept {
+    ASSAY_CHECK(is_owner(), "an Executor, JoinHandle or LocalWaker was used on another thread than its executor's; "
+                            "use Context::waker() for a waker that may cross threads");
+  }
+
+  bool has_ready() const noexcept { return ready_head_ != nullptr; }
+  int wakeup_fd() const noexcept { return wakeup_.fd(); }
+  void clear_wakeup() noexcept { wakeup_.clear(); }
+  Slab& slab() noexcept { return slab_; }
+
+  // The core of a task.
+  // SAFETY(T2): every Inbox that a task names is the TaskCore that made it, which outlives the task.
+  static TaskCore& of(const TaskHeader& task) noexcept { return static_cast<TaskCore&>(*task.inbox); }
+
+  // For the LocalWaker table: what a wake and the drop of a task's last LocalWaker mean.
+  void wake_local(TaskHeader& task) noexcept {
+    check_owner();
+    ++local_wakes_;
+    wake(task);
+  }
+  virtual void local_wakers_gone(TaskHeader& task) noexcept = 0;
+
+ protected:
+  explicit TaskCore(const SlabOptions& memory) : slab_(memory) {}
+  virtual ~TaskCore() = default;
+
+  // Takes a slot and constructs a task there, its future from args. Null: full, and growth is off. Throws std::bad_alloc and
+  // what F's constructor throws, and then nothing has happened.
+  template <class F, class... Args>
+  Task<F>* make_task(Args&&... args) {
+    static_assert(alignof(Task<F>) <= Slab::slot_alignment, "a future may be aligned to 64 bytes at most");
+    const Slab::Taken taken = slab_.try_take(sizeof(Task<F>));
+    if (taken.slot == nullptr) return nullptr;
+    SlotGuard guard{slab_, taken.slot};
+    // SAFETY(T8): a fresh slot of at least this size and alignment; the core outlives the task (invariant 4).
+    Task<F>* const task = ::new (static_cast<void*>(taken.slot)) Task<F>(*this, std::forward<Args>(args)...);
+    guard.slot = nullptr;
+    // SAFETY(T2): what task_in() and the tables rely on: the header, and the node in it, begin the slot.
+    ASSAY_ASSERT(static_cast<void*>(static_cast<RemoteNode*>(task)) == static_cast<void*>(taken.slot),
+                 "internal: a task's header does not begin its slot");
+    task->generation = taken.generation;
+    return task;
+  }
+
+  // Ends a task that is done and that nothing holds (task invariant 2), and takes its memory back.
+  void free_task(TaskHeader& task) noexcept;
+
+  // Polls: true when done. The task has RUNNING set, which keeps it.
+  static bool poll_task(TaskHeader& task, Executor* executor) noexcept;
+
+  // A wake: coalesces, and does nothing to a task that is done.
+  void wake(TaskHeader& task) noexcept {
+    if (task.has(TaskFlags::done)) return;
+    task.flags |= TaskFlags::woken;
+    if (!task.has(TaskFlags::queued | TaskFlags::running)) enqueue(task);
+  }
+  void enqueue(TaskHeader& task) noexcept;
+  TaskHeader* dequeue() noexcept;
+
+  // The task's shared word (inbox.hpp), as the owner may read it at any time.
+  // SAFETY(I4): acquire, so that what a Waker's thread did before is seen with what it did to the word.
+  static std::uint64_t shared_word(const TaskHeader& task) noexcept { return task.word.load_acquire(); }
+
+  // Inbox::drain and Inbox::close, with tasks for nodes.
+  template <class Seen>
+  void drain_tasks(Seen&& seen) noexcept {
+    drain([&](RemoteNode& node, std::uint64_t word) { seen(task_of(node), word); });
+  }
+  template <class Seen>
+  void close_tasks(Seen&& seen) noexcept {
+    close([&](RemoteNode& node, std::uint64_t word) { seen(task_of(node), word); });
+  }
+  // Calls visit(TaskHeader&) for each task whose memory is in use. `visit` may make and free tasks.
+  template <class Visit>
+  void for_each_in_memory(Visit&& visit) const {
+    slab_.for_each_live([&](std::byte* slot) { visit(task_in(slot)); });
+  }
+
+  // Aborts unless invariant 1 and the slab's hold. O(tasks).
+  void check_core() const noexcept;
+
+  std::uint64_t local_wakes_ = 0;
+  std::uint64_t enqueued_ = 0;
+
+ private:
+  struct SlotGuard {
+    Slab& slab;
+    std::byte* slot;
+    ~SlotGuard() {
+      if (slot != nullptr) slab.release(slot);
+    }
+  };
+
+  // SAFETY(T2): invariant 3.
+  static TaskHeader& task_of(RemoteNode& node) noexcept { return static_cast<TaskHeader&>(node); }
+  // SAFETY(T2): invariant 3; make_task() asserts it.
+  static TaskHeader& task_in(std::byte* slot) noexcept { return task_of(*reinterpret_cast<RemoteNode*>(slot)); }
+
+  void raise() noexcept override;
+  void free_orphan(RemoteNode& node) noexcept override;
+  void destroy_inbox() noexcept override;
+
+  const std::uint64_t owner_thread_ = current_thread_id();
+  TaskHeader* ready_head_ = nullptr;
+  TaskHeader* ready_tail_ = nullptr;
+  Slab slab_;
+  Wakeup wakeup_;
+};
+
+}  // namespace assay::audited

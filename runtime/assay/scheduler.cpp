@@ -1,0 +1,248 @@
+// See scheduler.hpp. The numbers are those of the diagram in audited/task.hpp.
+#include "assay/scheduler.hpp"
+
+namespace assay::detail {
+
+// (1)
+void Scheduler::start(TaskHeader& task, const char* name) noexcept {
+  task.name = name;
+  task.id = ++last_id_;
+  ++stats_.spawned;
+  wake(task);
+  if (closing_) cancel(task);  // too late to run: it ends at once, like all others
+}
+
+// (3)
+bool Scheduler::run_one(Executor* executor) noexcept {
+  ASSAY_CHECK(!running_, "internal: a task was polled inside another's poll");
+  TaskHeader* const task = dequeue();
+  if (task == nullptr) return false;
+  if (task->has(TaskFlags::done)) {
+    free_if_unused(*task);
+  } else if (task->has(TaskFlags::woken)) {
+    poll(*task, executor);
+  } else if (task->is_stranded()) {
+    report_stranded(*task);
+  }
+  return true;
+}
+
+void Scheduler::poll(TaskHeader& task, Executor* executor) noexcept {
+  task.flags = (task.flags & ~TaskFlags::woken) | TaskFlags::running;
+  ++stats_.polls;
+  running_ = true;
+  const bool ready = poll_task(task, executor);
+  running_ = false;
+  adopt_group(task);
+  if (ready) {  // (6)
+    ++(task.has(TaskFlags::has_exception) ? stats_.threw : stats_.completed);
+    if (task.has(TaskFlags::cancel)) task.flags |= TaskFlags::cancelled;
+    finish(task);
+  } else if (task.has(TaskFlags::cancel)) {  // (6)
+    end_future(task);
+  } else {
+    task.flags &= ~TaskFlags::running;
+    if (task.has(TaskFlags::woken)) {
+      enqueue(task);  // (4)
+    } else if (task.is_stranded()) {  // (5)
+      report_stranded(task);
+    }
+  }
+}
+
+// Rule 1. The word is read after the poll, so every Waker made in it is seen, by whichever thread it was made.
+void Scheduler::adopt_group(TaskHeader& task) noexcept {
+  if (task.has(TaskFlags::group) || shared_word(task) == 0) return;
+  task.flags |= TaskFlags::group;
+  retain_inbox();
+}
+
+// (7)
+void Scheduler::cancel(TaskHeader& task) noexcept {
+  check_owner();
+  if (task.has(TaskFlags::running)) {  // also once it is DONE: its future's destructor may drop its handle
+    task.flags |= TaskFlags::cancel;
+    return;
+  }
+  if (task.has(TaskFlags::done)) return;
+  ASSAY_CHECK(nested_cancels_ < max_nested_cancels,
+              "more than 1000 tasks cancel each other in a chain of destructors; detach some, or let one task own all handles");
+  ++nested_cancels_;
+  end_future(task);
+  --nested_cancels_;
+}
+
+// Destroys the future of a task that is not Ready; RUNNING keeps the task meanwhile.
+void Scheduler::end_future(TaskHeader& task) noexcept {
+  task.flags |= TaskFlags::running | TaskFlags::cancelled;
+  ++stats_.cancelled;
+  task.vtable->drop_future(task);
+  finish(task);
+}
+
+// The future is gone; the outcome is there, unless the task was cancelled. Clears RUNNING as its last act but one.
+void Scheduler::finish(TaskHeader& task) noexcept {
+  ASSAY_ASSERT(task.has(TaskFlags::done) && task.has(TaskFlags::running), "internal: a task ended that did not run");
+  if (!task.has(TaskFlags::handle) || task.has(TaskFlags::cancelled)) {
+    if (task.has(TaskFlags::has_exception) && !task.has(TaskFlags::cancelled)) {
+      std::exception_ptr error = task.vtable->take_exception(task);
+      if (events_ != nullptr) events_->on_unhandled_exception(task, std::move(error));
+    } else {
+      task.vtable->drop_outcome(task);
+    }
+  }
+  LocalWaker joiner = std::move(task.joiner);  // rule 2
+  task.flags &= ~(TaskFlags::running | TaskFlags::cancel | TaskFlags::woken);
+  free_if_unused(task);
+  std::move(joiner).wake();  // last (rule 3): a waker that the user made may run code
+}
+
+void Scheduler::drain_inbox() noexcept {
+  if (!has_mail()) return;
+  drain_tasks([this](TaskHeader& task, std::uint64_t word) { see_mail(task, word); });
+}
+
+void Scheduler::see_mail(TaskHeader& task, std::uint64_t word) noexcept {
+  if ((word & notified) != 0) {
+    ++stats_.remote_wakes;
+    wake(task);
+  }
+  if (count_of(word) != 0) return;
+  ASSAY_ASSERT(task.has(TaskFlags::group), "internal: a task's Wakers are gone that were never adopted");
+  task.flags &= ~TaskFlags::group;
+  release_inbox();  // never the last: the executor holds one
+  look_again(task);
+  free_if_unused(task);
+}
+
+void Scheduler::report_stranded(TaskHeader& task) noexcept {
+  task.flags |= TaskFlags::reported;
+  ++stats_.stranded;
+  if (events_ != nullptr) events_->on_stranded(task);
+}
+
+// A waker of the task went: if that was the last, run_one() reports it, since nothing may be reported from inside a drop.
+void Scheduler::look_again(TaskHeader& task) noexcept {
+  if (!closing_ && task.is_stranded()) enqueue(task);
+}
+
+// (8)
+void Scheduler::free_if_unused(TaskHeader& task) noexcept {
+  if (!task.has(TaskFlags::done) || task.is_held()) return;
+  ++stats_.freed;
+  free_task(task);
+}
+
+void Scheduler::release_handle(TaskHeader& task) noexcept {
+  check_owner();
+  ASSAY_CHECK(task.has(TaskFlags::handle), "internal: a task's handle was dropped twice");
+  const LocalWaker joiner = std::move(task.joiner);  // dropped last (rule 2)
+  // HANDLE keeps the task while the outcome's destructor runs.
+  if (task.has(TaskFlags::done) && !task.has(TaskFlags::running)) task.vtable->drop_outcome(task);
+  task.flags &= ~TaskFlags::handle;
+  release_local(task);
+}
+
+// A local holder of the task let go.
+void Scheduler::release_local(TaskHeader& task) noexcept {
+  if (task.has(TaskFlags::orphan)) {
+    if (!task.has(TaskFlags::handle) && task.local_wakers == 0) drop(task);
+    return;
+  }
+  look_again(task);
+  free_if_unused(task);
+}
+
+void Scheduler::drop_handle(TaskHeader& task) noexcept {
+  cancel(task);
+  release_handle(task);
+}
+
+void Scheduler::detach(TaskHeader& task) noexcept {
+  check_owner();
+  if (task.has(TaskFlags::has_exception) && events_ != nullptr && !closing_) {
+    task.flags |= TaskFlags::running;  // rule 3
+    std::exception_ptr error = task.vtable->take_exception(task);
+    events_->on_unhandled_exception(task, std::move(error));
+    task.flags &= ~TaskFlags::running;
+  }
+  release_handle(task);
+}
+
+// The executor is going, and something on this thread still holds the task: all of that becomes one remote reference.
+void Scheduler::orphan(TaskHeader& task) noexcept {
+  if (!task.has(TaskFlags::handle) && task.local_wakers == 0) return;
+  task.flags |= TaskFlags::orphan;
+  clone(task);
+  adopt_group(task);
+}
+
+void Scheduler::close() noexcept {
+  check_owner();
+  ASSAY_CHECK(!running_, "an Executor was destroyed by one of its own tasks");
+  closing_ = true;
+  // Destructors may cancel and spawn; a task that is spawned now is cancelled by start(), so one pass ends all.
+  for (bool found = true; found;) {
+    found = false;
+    for_each_task([&](TaskHeader& task) {
+      ASSAY_ASSERT(!task.has(TaskFlags::running), "internal: a task runs while its executor goes");
+      found = true;
+      cancel(task);
+    });
+  }
+  while (run_one(nullptr)) {  // all are done: this only empties the queue
+  }
+  for_each_in_memory([this](TaskHeader& task) { orphan(task); });
+  close_tasks([this](TaskHeader& task, std::uint64_t word) { see_mail(task, word); });
+  slab().for_each_live([this](std::byte* slot) { slab().abandon(slot); });
+  events_ = nullptr;
+  release_inbox();
+}
+
+void Scheduler::check_deep() noexcept {
+  check_owner();
+  for_each_in_memory([](const TaskHeader& task) {
+    ASSAY_CHECK(!task.has(TaskFlags::done) || task.is_held(), "internal: a task that nothing holds was not freed");
+    ASSAY_CHECK(!task.has(TaskFlags::has_output | TaskFlags::has_exception) || task.has(TaskFlags::done),
+                "internal: a task has an outcome before it is done");
+    ASSAY_CHECK(task.has(TaskFlags::running | TaskFlags::group) || count_of(shared_word(task)) == 0,
+                "internal: Wakers exist that hold no reference");
+  });
+  check_core();
+}
+
+TaskHandle::TaskHandle(Scheduler& scheduler, TaskHeader& task) noexcept
+    : scheduler_(&scheduler), task_(&task), generation_(task.generation) {
+  ASSAY_CHECK(!task.has(TaskFlags::handle), "internal: a task was given two handles");
+  ASSAY_ASSERT(!task.has(TaskFlags::running), "internal: a task was given its handle while it ran");
+  task.flags |= TaskFlags::handle;
+}
+
+TaskHandle::~TaskHandle() {
+  if (task_ != nullptr) scheduler_->drop_handle(task());
+}
+
+TaskHeader& TaskHandle::task() const noexcept {
+  ASSAY_CHECK(task_ != nullptr, "a JoinHandle was used after it was awaited to its end, detached or moved from");
+  ASSAY_ASSERT(task_->generation == generation_, "internal: a JoinHandle outlived its task");
+  scheduler_->check_owner();
+  return *task_;
+}
+
+void TaskHandle::set_joiner(const LocalWaker& waker) noexcept {
+  TaskHeader& mine = task();
+  ASSAY_CHECK(!mine.has(TaskFlags::running), "a task awaits its own JoinHandle: it would wait for ever");
+  if (mine.joiner.will_wake(waker)) return;
+  LocalWaker next = waker;
+  std::swap(mine.joiner, next);  // the previous one is dropped last
+}
+
+void TaskHandle::cancel() noexcept { scheduler_->cancel(task()); }
+
+void TaskHandle::detach() noexcept {
+  TaskHeader& mine = task();
+  task_ = nullptr;
+  scheduler_->detach(mine);
+}
+
+}  // namespace assay::detail

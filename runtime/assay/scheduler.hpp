@@ -1,0 +1,211 @@
+// The life of tasks: who is ready, who is polled, who is cancelled, who is freed. One per executor, shared with the wakers of
+// its tasks, which may outlive the executor. The owner thread only, but for what wakers do.
+//
+// Rules:
+//  (1) GROUP is set, and a reference on the core held for it, from the end of the poll in which a task's shared word became
+//      non-zero until the inbox shows that no Waker is left.
+//  (2) Wakers are taken out of their place before they are woken or dropped.
+//  (3) A call that may run the user's code comes when the task is consistent, and something (RUNNING, HANDLE) keeps it.
+//  (4) After close() no future lives, the queue is empty, and each task that something still holds frees itself: its local
+//      holders together own one remote reference (ORPHAN).
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "assay/audited/task_core.hpp"
+#include "assay/base/check.hpp"
+
+namespace assay {
+
+// What happened in an executor so far, exactly.
+struct ExecutorStats {
+  std::uint64_t spawned = 0;
+  std::uint64_t polls = 0;
+  std::uint64_t completed = 0;     // Ready
+  std::uint64_t threw = 0;         // ended by an exception
+  std::uint64_t cancelled = 0;
+  std::uint64_t freed = 0;         // task memory given back
+  std::uint64_t local_wakes = 0;   // through a LocalWaker, effective or not
+  std::uint64_t remote_wakes = 0;  // tasks found notified in the inbox
+  std::uint64_t enqueued = 0;
+  std::uint64_t stranded = 0;
+};
+
+namespace detail {
+
+using audited::TaskFlags;
+using audited::TaskHeader;
+
+// What the scheduler tells the executor. Called between polls, in a consistent state; may use the executor.
+class SchedulerEvents {
+ public:
+  virtual void on_unhandled_exception(TaskHeader& task, std::exception_ptr error) noexcept = 0;
+  virtual void on_stranded(TaskHeader& task) noexcept = 0;
+
+ protected:
+  ~SchedulerEvents() = default;
+};
+
+class Scheduler final : public audited::TaskCore {
+ public:
+  static constexpr unsigned max_nested_cancels = 1000;
+
+  // Made by SchedulerOwner, and destroyed with its last reference.
+  explicit Scheduler(const audited::SlabOptions& memory) : TaskCore(memory) {}
+  ~Scheduler() override = default;
+
+  // A new task, its future constructed from args; queued for its first poll. Null: full, and growth is off. Throws
+  // std::bad_alloc and what F's constructor throws, and then nothing has happened.
+  template <class F, class... Args>
+  audited::Task<F>* spawn(const char* name, Args&&... args) {
+    check_owner();
+    audited::Task<F>* const task = make_task<F>(std::forward<Args>(args)...);
+    if (task != nullptr) start(*task, name);
+    return task;
+  }
+
+  // Polls the task at the head of the ready queue. False: the queue is empty.
+  bool run_one(Executor* executor) noexcept;
+
+  // Queues what other threads woke, and takes back what they released.
+  void drain_inbox() noexcept;
+
+  bool is_running() const noexcept { return running_; }
+
+  // Destroys the future now; of the task that is being polled: when its poll returns. Does nothing to one that is done.
+  void cancel(TaskHeader& task) noexcept;
+
+  // The handle lets go of its task: cancels it, or lets it run on by itself.
+  void drop_handle(TaskHeader& task) noexcept;
+  void detach(TaskHeader& task) noexcept;
+
+  // Ends every future, wakes nobody, and gives up the executor's reference.
+  void close() noexcept;
+
+  void set_events(SchedulerEvents* events) noexcept { events_ = events; }
+
+  const ExecutorStats& stats() noexcept {
+    stats_.local_wakes = local_wakes_;
+    stats_.enqueued = enqueued_;
+    return stats_;
+  }
+
+  // Calls visit(TaskHeader&) for each task that is not done.
+  template <class Visit>
+  void for_each_task(Visit&& visit) {
+    check_owner();
+    for_each_in_memory([&](TaskHeader& task) {
+      if (!task.has(TaskFlags::done)) visit(task);
+    });
+  }
+
+  // Aborts unless the rules hold. O(tasks).
+  void check_deep() noexcept;
+
+ private:
+  void local_wakers_gone(TaskHeader& task) noexcept override { release_local(task); }
+
+  void start(TaskHeader& task, const char* name) noexcept;
+  void poll(TaskHeader& task, Executor* executor) noexcept;
+  void end_future(TaskHeader& task) noexcept;
+  void finish(TaskHeader& task) noexcept;
+  void adopt_group(TaskHeader& task) noexcept;
+  void see_mail(TaskHeader& task, std::uint64_t word) noexcept;
+  void report_stranded(TaskHeader& task) noexcept;
+  void look_again(TaskHeader& task) noexcept;
+  void free_if_unused(TaskHeader& task) noexcept;
+  void release_handle(TaskHeader& task) noexcept;
+  void release_local(TaskHeader& task) noexcept;
+  void orphan(TaskHeader& task) noexcept;
+
+  SchedulerEvents* events_ = nullptr;
+  std::uint64_t last_id_ = 0;
+  unsigned nested_cancels_ = 0;
+  bool running_ = false;
+  bool closing_ = false;
+  ExecutorStats stats_;
+};
+
+// The executor's reference on its scheduler.
+class SchedulerOwner {
+ public:
+  explicit SchedulerOwner(const audited::SlabOptions& memory) : scheduler_(std::make_unique<Scheduler>(memory).release()) {}
+  ~SchedulerOwner() { scheduler_->close(); }
+  SchedulerOwner(const SchedulerOwner&) = delete;
+  SchedulerOwner& operator=(const SchedulerOwner&) = delete;
+
+  Scheduler& operator*() const noexcept { return *scheduler_; }
+  Scheduler* operator->() const noexcept { return scheduler_; }
+
+ private:
+  Scheduler* scheduler_;
+};
+
+// Owns a task's outcome: the half of a JoinHandle that does not know its type. Dropping it cancels the task.
+class TaskHandle {
+ public:
+  TaskHandle() noexcept = default;
+  // Takes over the handle of a task that was just spawned.
+  TaskHandle(Scheduler& scheduler, TaskHeader& task) noexcept;
+  TaskHandle(TaskHandle&& other) noexcept
+      : scheduler_(other.scheduler_), task_(std::exchange(other.task_, nullptr)), generation_(other.generation_) {}
+  // Lets go of the task it had, which is cancelled, before this returns; `other` is empty then.
+  TaskHandle& operator=(TaskHandle&& other) noexcept {
+    TaskHandle taken(std::move(other));
+    std::swap(scheduler_, taken.scheduler_);
+    std::swap(task_, taken.task_);
+    std::swap(generation_, taken.generation_);
+    return *this;
+  }
+  ~TaskHandle();
+
+  bool is_empty() const noexcept { return task_ == nullptr; }
+  bool is_done() const noexcept { return task().has(TaskFlags::done) && !task().has(TaskFlags::running); }
+  bool is_cancelled() const noexcept { return task().has(TaskFlags::cancelled); }
+  bool is_running() const noexcept { return task().has(TaskFlags::running); }
+  std::uint64_t id() const noexcept { return task().id; }
+  const char* name() const noexcept { return task().name; }
+
+  // Who is woken when the task is done; the last one set counts.
+  void set_joiner(const LocalWaker& waker) noexcept;
+  void cancel() noexcept;
+  void detach() noexcept;
+
+ protected:
+  TaskHeader& task() const noexcept;
+
+ private:
+  Scheduler* scheduler_ = nullptr;
+  TaskHeader* task_ = nullptr;
+  std::uint32_t generation_ = 0;
+};
+
+// A TaskHandle that knows its task's Output.
+template <class T>
+class TaskHandleOf : public TaskHandle {
+ public:
+  TaskHandleOf() noexcept = default;
+  TaskHandleOf(Scheduler& scheduler, audited::TaskOf<T>& task) noexcept
+      : TaskHandle(scheduler, task), typed_(&task.typed_vtable()) {}
+
+  // The output, moved out, once; or rethrows what the task threw. The task is done and was not cancelled.
+  Stored<T> take() {
+    TaskHeader& mine = task();
+    ASSAY_CHECK(mine.has(TaskFlags::has_output | TaskFlags::has_exception),
+                "a task's outcome was asked for before it was there, or a second time");
+    if (mine.has(TaskFlags::has_exception)) std::rethrow_exception(mine.vtable->take_exception(mine));
+    return typed_->take_output(mine);
+  }
+
+ private:
+  const audited::TypedTaskVTable<T>* typed_ = nullptr;
+};
+
+}  // namespace detail
+
+}  // namespace assay

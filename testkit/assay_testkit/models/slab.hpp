@@ -1,0 +1,203 @@
+// Slab against a table of what is taken: a pattern is written into each slot and must still be there when it is given back;
+// generations are odd, grow with each use of a slot, and a slot whose generations are used up never comes back.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <span>
+
+#include "assay/audited/slab.hpp"
+#include "assay_testkit/ledger.hpp"
+#include "assay_testkit/models/step.hpp"
+
+namespace assay::testkit {
+
+class SlabModel {
+ public:
+  static constexpr std::size_t entry_count = 24;
+
+  enum Op : std::uint8_t { take, release, abandon, reserve_and_take, churn };
+  static constexpr std::array<const char*, 5> names{"take", "release", "abandon", "reserve_and_take", "churn"};
+
+  explicit SlabModel(std::uint8_t option) {
+    constexpr std::array<unsigned, 4> bits{2, 3, 4, 32};
+    constexpr std::array<std::size_t, 4> bytes{700, 2000, 3000, 4096};
+    options.growth = option % 2 == 0;
+    options.generation_bits = bits.at(option / 2 % 4);
+    options.slot_bytes = bytes.at(option / 8 % 4);
+    options.slots = option / 32;
+  }
+
+  static std::size_t entry_of(const Step& step) { return step.a % entry_count; }
+  static std::size_t count_of(const Step& step) { return step.c % 4 + std::size_t{1}; }
+  // Without growth there is one class of small slots, so that whether something fits does not depend on how sizes are
+  // classed. Mostly sizes of which few slots make a chunk: check_deep() looks at each.
+  std::size_t size_of(const Step& step) const {
+    constexpr std::array<std::size_t, 6> large{4097, 5000, 5001, 12000, 65536, 70000};
+    if (step.b >= 250) return large.at(step.b - std::size_t{250});
+    if (!options.growth) return step.op == reserve_and_take ? options.slot_bytes : 1 + step.b * options.slot_bytes / 250;
+    return step.b < 4 ? 1 + step.b * std::size_t{64} : 600 + step.b * std::size_t{14};
+  }
+
+  bool allows(const Step& step) const {
+    switch (step.op) {
+      case take: return !entries.at(entry_of(step)).taken;
+      case reserve_and_take:
+        for (std::size_t i = 0; i < count_of(step); ++i) {
+          if (entries.at((entry_of(step) + i) % entry_count).taken) return false;
+        }
+        return true;
+      case churn: return true;
+      default: return entries.at(entry_of(step)).taken;
+    }
+  }
+
+  void apply(const Step& step) {
+    Entry& entry = entries.at(entry_of(step));
+    switch (step.op) {
+      case take: entry = Entry{true, size_of(step)}; break;
+      case reserve_and_take:
+        for (std::size_t i = 0; i < count_of(step); ++i) {
+          entries.at((entry_of(step) + i) % entry_count) = Entry{true, size_of(step)};
+        }
+        if (size_of(step) > options.slot_bytes) large_reserved = true;
+        break;
+      case churn: break;
+      default: entry = Entry{}; break;
+    }
+  }
+
+  struct Entry {
+    bool taken = false;  // or asked for in vain, when the slab was full
+    std::size_t size = 0;
+  };
+
+  audited::SlabOptions options;
+  std::array<Entry, entry_count> entries{};
+  bool large_reserved = false;
+};
+
+class SlabSystem {
+ public:
+  SlabSystem(Ledger& ledger, const SlabModel& model) : ledger_(ledger), options_(model.options), slab_(model.options) {}
+  ~SlabSystem() {
+    for (Entry& entry : entries_) give_back(entry);
+  }
+  SlabSystem(const SlabSystem&) = delete;
+  SlabSystem& operator=(const SlabSystem&) = delete;
+
+  void run(const Step& step, const SlabModel& model) {
+    const std::size_t first = SlabModel::entry_of(step);
+    Entry& entry = entries_.at(first);
+    const std::size_t size = model.size_of(step);
+    switch (step.op) {
+      case SlabModel::take: take(entry, size, model); break;
+      case SlabModel::release: give_back(entry); break;
+      case SlabModel::abandon:
+        if (entry.bytes.data() == nullptr) break;
+        slab_.abandon(entry.bytes.data());
+        ++ledger_.values_destroyed;
+        ++abandoned_;
+        --live_;
+        entry = Entry{};
+        break;
+      case SlabModel::reserve_and_take:
+        slab_.reserve(SlabModel::count_of(step), size);
+        for (std::size_t i = 0; i < SlabModel::count_of(step); ++i) {
+          Entry& next = entries_.at((first + i) % SlabModel::entry_count);
+          take(next, size, model);
+          expect(next.bytes.data() != nullptr, "what was reserved is there");
+        }
+        break;
+      default:
+        for (int i = 0; i < step.c % 32; ++i) {
+          Entry briefly;
+          take(briefly, size, model);
+          give_back(briefly);
+        }
+        break;
+    }
+  }
+
+  void compare(const SlabModel&) const {
+    expect(slab_.check_deep() == live_ && slab_.live() == live_, "the number of live slots");
+    expect(slab_.retired() == retired_, "the number of retired slots");
+    std::size_t seen = 0;
+    slab_.for_each_live([&](void*) { ++seen; });
+    expect(seen == live_ + abandoned_, "for_each_live visits each live slot");
+    expect(slab_.slots() >= live_ + abandoned_ + retired_, "slots()");
+    for (const Entry& entry : entries_) {
+      if (entry.bytes.data() == nullptr) continue;
+      expect(audited::Slab::generation(entry.bytes.data()) == entry.generation, "a slot's generation while it is taken");
+    }
+  }
+
+ private:
+  struct Entry {
+    std::span<std::byte> bytes;
+    std::uint32_t generation = 0;
+    std::byte pattern{0};
+  };
+
+  std::uint32_t last_generation() const {
+    return options_.generation_bits >= 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << options_.generation_bits) - 1;
+  }
+
+  void take(Entry& entry, std::size_t size, const SlabModel& model) {
+    const bool full = slab_.slots() == live_ + abandoned_ + retired_;
+    const audited::Slab::Taken taken = slab_.try_take(size);
+    if (taken.slot == nullptr) {
+      expect(!options_.growth, "a slab that may grow is never full");
+      expect(model.large_reserved || full || size > options_.slot_bytes, "a slab said full that is not");
+      return;
+    }
+    expect(options_.growth || !full, "a slab without growth handed out more than it has");
+    expect(reinterpret_cast<std::uintptr_t>(taken.slot) % audited::Slab::slot_alignment == 0, "alignment");
+    std::uint32_t& last = generations_[taken.slot];
+    expect(taken.generation % 2 == 1 && taken.generation > last, "a slot's generation grows");
+    last = taken.generation;
+    for (const Entry& other : entries_) {
+      const auto* const begin = static_cast<const std::byte*>(taken.slot);
+      expect(other.bytes.data() == nullptr || begin + size <= other.bytes.data() ||
+                 other.bytes.data() + other.bytes.size() <= begin,
+             "two slots overlap");
+    }
+    entry.bytes = std::span(static_cast<std::byte*>(taken.slot), size);
+    entry.generation = taken.generation;
+    entry.pattern = static_cast<std::byte>(++patterns_);
+    std::memset(entry.bytes.data(), static_cast<int>(entry.pattern), size);
+    ++live_;
+    ++ledger_.values_made;
+  }
+
+  void give_back(Entry& entry) {
+    if (entry.bytes.data() == nullptr) return;
+    // All bytes are equal if each equals the one before it.
+    if (entry.bytes.front() != entry.pattern ||
+        std::memcmp(entry.bytes.data(), entry.bytes.subspan(1).data(), entry.bytes.size() - 1) != 0) {
+      damaged_ = true;
+    }
+    if (entry.generation == last_generation()) ++retired_;
+    slab_.release(entry.bytes.data());
+    ++ledger_.values_destroyed;
+    --live_;
+    entry = Entry{};
+    if (damaged_) ++ledger_.values_made;  // never balanced: also seen when this runs in the destructor
+  }
+
+  Ledger& ledger_;
+  const audited::SlabOptions options_;
+  audited::Slab slab_;
+  std::array<Entry, SlabModel::entry_count> entries_{};
+  std::map<void*, std::uint32_t> generations_;
+  std::size_t live_ = 0;
+  std::size_t abandoned_ = 0;
+  std::size_t retired_ = 0;
+  unsigned patterns_ = 0;
+  bool damaged_ = false;
+};
+
+}  // namespace assay::testkit
