@@ -131,6 +131,14 @@ class PromiseBase : public audited::Frame {
       F&& future, const std::source_location where = std::source_location::current()) noexcept {
     return LeafAwaiter<std::remove_reference_t<F>>(*this, future, where);
   }
+  // Whatever else is awaited is refused, in words.
+  template <class Other>
+    requires(!Future<std::remove_reference_t<Other>>)
+  std::suspend_always await_transform(Other&&) noexcept {
+    static_assert(Future<std::remove_reference_t<Other>>,
+                  "co_await takes a Future: it has `Output`, `Poll<Output> poll(Context&)` and a destructor that does not throw");
+    return {};
+  }
 
   Outcome<T> outcome;
 };

@@ -24,7 +24,7 @@ inline Executor& executor_of(Context& context, const char* message) noexcept {
 
 // Ready at the first look at the clock at or after `deadline`: never early. Past deadlines are Ready after one trip through
 // the queue. Polled inside an Executor only; may outlive it, and then never becomes Ready.
-class TimeEvent {
+class [[nodiscard("a TimeEvent does not wait until it is awaited")]] TimeEvent {
  public:
   using Output = void;
 
@@ -61,7 +61,7 @@ class TimeEvent {
 // Ready when `fd` is ready for `interest`, or has an error, or hung up, or is no open file descriptor. The answer is a hint:
 // use non-blocking calls, and wait again at EAGAIN. Several may wait for one fd. The fd stays the caller's, who keeps it
 // open while this waits: a number that is closed and reused meanwhile may be reported ready for the other file.
-class FdEvent {
+class [[nodiscard("an FdEvent does not wait until it is awaited")]] FdEvent {
  public:
   using Output = Readiness;
 

@@ -3,7 +3,8 @@
 
 #include <utility>
 
-#include "assay/audited/park_waker.hpp"
+#include "assay/audited/function_waker.hpp"
+#include "assay/audited/park.hpp"
 #include "assay/future.hpp"
 
 namespace assay {
@@ -13,13 +14,12 @@ namespace assay {
 // One allocation (the waker may outlive this call).
 template <Future F>
 typename F::Output run(F& future) {
-  const audited::ParkerRef parker;
-  const Waker waker = parker.waker();
+  const auto [waker, parker] = audited::FunctionWaker<audited::Parker>::make();
   Context context(waker);
   for (;;) {
     Poll<typename F::Output> result = future.poll(context);
     if (result.is_ready()) return std::move(result).take();
-    parker->park();
+    parker.park();
   }
 }
 

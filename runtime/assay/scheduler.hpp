@@ -154,14 +154,7 @@ class TaskHandle {
   TaskHandle(Scheduler& scheduler, TaskHeader& task) noexcept;
   TaskHandle(TaskHandle&& other) noexcept
       : scheduler_(other.scheduler_), task_(std::exchange(other.task_, nullptr)), generation_(other.generation_) {}
-  // Lets go of the task it had, which is cancelled, before this returns; `other` is empty then.
-  TaskHandle& operator=(TaskHandle&& other) noexcept {
-    TaskHandle taken(std::move(other));
-    std::swap(scheduler_, taken.scheduler_);
-    std::swap(task_, taken.task_);
-    std::swap(generation_, taken.generation_);
-    return *this;
-  }
+  TaskHandle& operator=(TaskHandle&&) = delete;
   ~TaskHandle();
 
   bool is_empty() const noexcept { return task_ == nullptr; }
@@ -178,6 +171,11 @@ class TaskHandle {
 
  protected:
   TaskHeader& task() const noexcept;
+  void swap(TaskHandle& other) noexcept {
+    std::swap(scheduler_, other.scheduler_);
+    std::swap(task_, other.task_);
+    std::swap(generation_, other.generation_);
+  }
 
  private:
   Scheduler* scheduler_ = nullptr;
@@ -192,6 +190,15 @@ class TaskHandleOf : public TaskHandle {
   TaskHandleOf() noexcept = default;
   TaskHandleOf(Scheduler& scheduler, audited::TaskOf<T>& task) noexcept
       : TaskHandle(scheduler, task), typed_(&task.typed_vtable()) {}
+  TaskHandleOf(TaskHandleOf&&) noexcept = default;
+  // Lets go of the task it had, which is cancelled, before this returns; `other` is empty then. That comes last (rule 3): the
+  // destructor of the old task's future finds the new task and its table here.
+  TaskHandleOf& operator=(TaskHandleOf&& other) noexcept {
+    TaskHandleOf taken(std::move(other));
+    std::swap(typed_, taken.typed_);
+    swap(taken);
+    return *this;
+  }
 
   // The output, moved out, once; or rethrows what the task threw. The task is done and was not cancelled.
   Stored<T> take() {

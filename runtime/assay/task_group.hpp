@@ -21,7 +21,7 @@ namespace assay {
 // The executor's thread only. Destroying it cancels the tasks that are left, at once; aborts when one of them does that.
 class TaskGroup {
  public:
-  explicit TaskGroup(Executor& executor) noexcept : executor_(&executor) {}
+  explicit TaskGroup(Executor& executor ASSAY_LIFETIMEBOUND) noexcept : executor_(&executor) {}
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup() { cancel_all(); }

@@ -14,7 +14,7 @@
 namespace assay {
 
 // Ready once `delay` has passed since its first poll. Never early.
-class Sleep {
+class [[nodiscard("a sleep does not wait until it is awaited")]] Sleep {
  public:
   using Output = void;
   explicit Sleep(Duration delay) noexcept : delay_(delay) {}

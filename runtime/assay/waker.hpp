@@ -18,7 +18,7 @@ inline Waker noop_waker() noexcept { return Waker(); }
 template <class Callable>
   requires std::invocable<std::decay_t<Callable>&>
 Waker function_waker(Callable&& callable) {
-  return audited::FunctionWaker<std::decay_t<Callable>>::make(std::forward<Callable>(callable));
+  return audited::FunctionWaker<std::decay_t<Callable>>::make(std::forward<Callable>(callable)).waker;
 }
 
 }  // namespace assay

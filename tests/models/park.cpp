@@ -1,45 +1,65 @@
 // park against unpark, and the Parker's end: one thread parks until it finds the work done, another does it, unparks and
-// drops its reference. No wake is lost, what was written before unpark() is seen after park(), and the last reference frees
+// drops its waker. No wake is lost, what was written before unpark() is seen after park(), and the last reference frees
 // the Parker while nobody is inside it.
 #include "assay_testkit/model.hpp"
 
+#include "assay/audited/function_waker.hpp"
 #include "assay/audited/park.hpp"
 
 namespace {
 
-using assay::audited::Parker;
+using assay::Waker;
+using assay::audited::FunctionWaker;
 
-struct Park : rl::test_suite<Park, 2> {
-  Parker* parker = nullptr;
-  rl::var<int> work{0};
-  rl::var<int> body{0};  // stands for the Parker's memory: used up to release(), written by whoever frees it
-  rl::atomic<int> freed{0};
+rl::atomic<int>* freed = nullptr;
 
-  void before() {
-    parker = MODEL_NEW Parker;
-    parker->retain();
+// A Parker that knows whether it is alive: read by each use, written when it is destroyed.
+class Watched : public assay::audited::Parker {
+ public:
+  ~Watched() {
+    body_($) = 0;
+    freed->fetch_add(1, rl::mo_relaxed, $);
+  }
+  void operator()() {
+    RL_ASSERT(int(body_($)) == 1);
+    Parker::operator()();
+  }
+  void park() {
+    Parker::park();
+    RL_ASSERT(int(body_($)) == 1);
   }
 
-  void release() {
-    static_cast<void>(int(body($)));
-    if (!parker->release()) return;
-    body($) = 1;
-    freed.fetch_add(1, rl::mo_relaxed, $);
-    MODEL_DELETE parker;
+ private:
+  rl::var<int> body_{1};
+};
+
+struct Park : rl::test_suite<Park, 2> {
+  Waker mine;
+  Waker theirs;
+  Watched* parker = nullptr;
+  rl::var<int> work{0};
+  rl::atomic<int> frees{0};
+
+  void before() {
+    freed = &frees;
+    auto made = FunctionWaker<Watched>::make();
+    parker = &made.callable;
+    theirs = made.waker;
+    mine = std::move(made.waker);
   }
 
   void thread(unsigned index) {
     if (index == 0) {
       parker->park();
       RL_ASSERT(int(work($)) == 1);
+      mine = Waker();
     } else {
       work($) = 1;
-      parker->unpark();
+      std::move(theirs).wake();
     }
-    release();
   }
 
-  void after() { RL_ASSERT(freed.load(rl::mo_relaxed, $) == 1); }
+  void after() { RL_ASSERT(frees.load(rl::mo_relaxed, $) == 1); }
 };
 
 }  // namespace

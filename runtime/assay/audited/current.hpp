@@ -28,7 +28,6 @@ struct FramePoolStats {
 struct FrameCache {
   std::array<FrameBlock*, frame_class_count> free{};
   std::array<std::uint32_t, frame_class_count> count{};
-  std::size_t cached = 0;   // the sum of `count`
   FramePoolStats stats{};
   bool closed = false;      // the thread is exiting: frames go to malloc and back
   bool registered = false;  // the reaper of this thread will run

@@ -6,10 +6,10 @@
 #include "assay/audited/frame_pool.hpp"
 
 #include <new>
+#include <utility>
 
-#include "assay/base/check.hpp"
-#include "assay/audited/current.hpp"
 #include "assay/audited/poison.hpp"
+#include "assay/base/check.hpp"
 
 namespace assay::audited {
 
@@ -25,22 +25,20 @@ namespace {
 constexpr std::uint32_t mark_taken = 0x7a4e1f01;
 constexpr std::uint32_t mark_free = 0x7a4e1f00;
 constexpr std::uint32_t large = frame_class_count;
-constexpr std::size_t cache_bytes_per_class = std::size_t{4} << 20;
 constexpr const char* bad_block =
     "internal: a coroutine frame was freed twice, or its header was overwritten (a write before the frame?)";
-
 #if defined(ASSAY_FRAME_POOL_PASS_THROUGH)
 constexpr bool pass_through = true;
 #else
 constexpr bool pass_through = false;
 #endif
+// Level 3 keeps a short queue per class, and hands out a block when that many are behind it.
 constexpr std::uint32_t quarantine = ASSAY_HARDENING_LEVEL >= 3 ? 16 : 0;
+constexpr std::size_t cache_bytes_per_class = std::size_t{4} << 20;
 
 constexpr std::size_t class_bytes(std::uint32_t frame_class) noexcept {
   return (std::size_t{frame_class} + 1) * frame_class_bytes;
 }
-
-// How many free blocks of a class are kept. The quarantine is a queue walked to its end, so it is kept short.
 constexpr std::size_t cache_limit(std::uint32_t frame_class) noexcept {
   return quarantine != 0 ? std::size_t{2} * quarantine : cache_bytes_per_class / class_bytes(frame_class);
 }
@@ -52,7 +50,7 @@ void* frame_of(FrameBlock* block) noexcept { return block + 1; }
 
 void give_back(FrameBlock* block) noexcept {
   if (block->frame_class != large) unpoison(frame_of(block), class_bytes(block->frame_class));
-  // SAFETY(M4): came from ::operator new in allocate(), and is in no chain any more.
+  // SAFETY(M4): came from ::operator new in take_frame(), and is in no chain any more.
   ::operator delete(block);
 }
 
@@ -71,104 +69,72 @@ void register_reaper() {
   current.frames.registered = true;
 }
 
-FrameBlock* allocate(std::size_t bytes, std::uint32_t frame_class) {
-  // SAFETY(M4): raw memory for header and frame; freed by give_back().
-  FrameBlock* const block = static_cast<FrameBlock*>(::operator new(sizeof(FrameBlock) + bytes));
-  block->next = nullptr;
-  block->frame_class = frame_class;
-  ++current.frames.stats.allocated;
-  return block;
-}
-
 }  // namespace
 
+// SAFETY(M4): raw memory for header and frame, which give_back() frees; the header begins its life at the block's start.
 void* take_frame(std::size_t size) {
   ASSAY_ASSERT(size > 0, "internal: a coroutine frame of no size");
-  const std::size_t index = (size - 1) / frame_class_bytes;
-  const bool small = index < frame_class_count;
+  FrameCache& cache = current.frames;
+  const std::size_t units = (size - 1) / frame_class_bytes;
+  const std::uint32_t frame_class = pass_through || units >= large ? large : static_cast<std::uint32_t>(units);
   FrameBlock* block = nullptr;
-  if (small && !pass_through) {
-    const auto frame_class = static_cast<std::uint32_t>(index);
-    // SAFETY(M5): index < frame_class_count, checked above; an array of that size.
-    FrameBlock*& chain = current.frames.free[index];
-    if (chain != nullptr && current.frames.count[index] > quarantine) {
-      block = chain;
-      ASSAY_CHECK(block->mark == mark_free && block->frame_class == frame_class, bad_block);
-      chain = block->next;
-      --current.frames.count[index];
-      --current.frames.cached;
-    } else {
-      block = allocate(class_bytes(frame_class), frame_class);
-    }
+  if (frame_class != large && cache.count.at(frame_class) > quarantine) {
+    FrameBlock*& chain = cache.free.at(frame_class);
+    block = chain;
+    ASSAY_CHECK(block->mark == mark_free && block->frame_class == frame_class, bad_block);
+    chain = block->next;
+    --cache.count.at(frame_class);
   } else {
-    block = allocate(size, large);
+    const std::size_t bytes = frame_class == large ? size : class_bytes(frame_class);
+    block = ::new (::operator new(sizeof(FrameBlock) + bytes)) FrameBlock{nullptr, frame_class, mark_free};
+    ++cache.stats.allocated;
+    if (frame_class != large) poison(frame_of(block), bytes);
   }
-  block->next = nullptr;
   block->mark = mark_taken;
-  ++current.frames.stats.taken;
-  if (block->frame_class != large) {
-    poison(frame_of(block), class_bytes(block->frame_class));
-    unpoison(frame_of(block), size);
-  }
+  ++cache.stats.taken;
+  unpoison(frame_of(block), size);
   return frame_of(block);
 }
 
+// SAFETY(M3): the compiler frees what take_frame() gave for this frame; the mark confirms it.
 void free_frame(void* frame) noexcept {
-  ASSAY_ASSERT(frame != nullptr, "internal: free_frame(null)");
+  FrameCache& cache = current.frames;
   FrameBlock* const block = header_of(frame);
-  ASSAY_CHECK(block->mark == mark_taken && block->frame_class <= large, bad_block);
-  block->mark = mark_free;
-  ++current.frames.stats.freed;
   const std::uint32_t frame_class = block->frame_class;
-  if (frame_class == large || current.frames.closed) return give_back(block);
-  // SAFETY(M5): frame_class < frame_class_count, as it is neither large nor above it (checked).
-  if (current.frames.count[frame_class] >= cache_limit(frame_class)) return give_back(block);
-  if (!current.frames.registered) register_reaper();
-  poison(frame_of(block), class_bytes(frame_class));
-  // SAFETY(M5): as above.
-  FrameBlock** place = &current.frames.free[frame_class];
-  if (quarantine != 0) {
-    while (*place != nullptr) place = &(*place)->next;
+  ASSAY_CHECK(block->mark == mark_taken && frame_class <= large, bad_block);
+  block->mark = mark_free;
+  ++cache.stats.freed;
+  if (frame_class == large || cache.closed || cache.count.at(frame_class) >= cache_limit(frame_class)) {
+    return give_back(block);
   }
+  if (!cache.registered) register_reaper();
+  poison(frame, class_bytes(frame_class));
+  FrameBlock** place = &cache.free.at(frame_class);
+  while (quarantine != 0 && *place != nullptr) place = &(*place)->next;
   block->next = *place;
   *place = block;
-  // SAFETY(M5): as above.
-  ++current.frames.count[frame_class];
-  ++current.frames.cached;
+  ++cache.count.at(frame_class);
 }
 
 FramePoolStats frame_pool_stats() noexcept { return current.frames.stats; }
 
 void trim_frame_pool() noexcept {
-  for (std::size_t index = 0; index < frame_class_count; ++index) {
-    // SAFETY(M5): index < frame_class_count.
-    FrameBlock*& chain = current.frames.free[index];
-    while (chain != nullptr) {
-      FrameBlock* const block = chain;
-      chain = block->next;
-      give_back(block);
-    }
-    // SAFETY(M5): index < frame_class_count.
-    current.frames.count[index] = 0;
+  for (FrameBlock*& chain : current.frames.free) {
+    while (chain != nullptr) give_back(std::exchange(chain, chain->next));
   }
-  current.frames.cached = 0;
-  ASSAY_DEBUG_ASSERT(check_frame_pool() == 0, "internal: a trimmed frame pool still holds blocks");
+  current.frames.count.fill(0);
 }
 
 std::size_t check_frame_pool() noexcept {
   std::size_t total = 0;
-  for (std::size_t index = 0; index < frame_class_count; ++index) {
-    std::uint32_t length = 0;
-    // SAFETY(M5): index < frame_class_count.
-    for (const FrameBlock* block = current.frames.free[index]; block != nullptr; block = block->next) {
-      ASSAY_CHECK(block->mark == mark_free && block->frame_class == index, bad_block);
-      ++length;
+  for (std::uint32_t frame_class = 0; frame_class < large; ++frame_class) {
+    std::size_t length = 0;
+    for (const FrameBlock* block = current.frames.free.at(frame_class); block != nullptr; block = block->next, ++length) {
+      ASSAY_CHECK(block->mark == mark_free && block->frame_class == frame_class, bad_block);
     }
-    // SAFETY(M5): index < frame_class_count.
-    ASSAY_CHECK(length == current.frames.count[index], "internal: a frame pool's count is wrong");
+    ASSAY_CHECK(length == current.frames.count.at(frame_class), "internal: a frame pool's count is wrong");
     total += length;
   }
-  ASSAY_CHECK(total == current.frames.cached, "internal: a frame pool's total is wrong");
   return total;
 }
 

@@ -1,4 +1,4 @@
-// Purpose: a Waker that calls a function: to embed a future in a foreign loop, and for tests.
+// Purpose: a Waker that calls a function: to park a thread, to embed a future in a foreign loop, and for tests.
 // Thread rules: as the callable's: it is called from whatever thread wakes, possibly several at once, and destroyed on
 //   whichever drops the last Waker.
 // Invariants:
@@ -6,45 +6,50 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 
-#include "assay/base/check.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/audited/sync.hpp"
+#include "assay/base/check.hpp"
 
 namespace assay::audited {
 
 template <class Callable>
 class FunctionWaker {
  public:
-  static Waker make(Callable callable) {
-    // SAFETY(W8): owned by its references; release() deletes it with the last.
-    auto* const block = new FunctionWaker(std::move(callable));
-    // SAFETY(W8): the table belongs to FunctionWaker<Callable>, and the Waker takes over the first reference.
-    return Waker::from_raw(RawWaker{block, &table});
+  // A waker, and the callable that it keeps alive. One allocation.
+  struct Made {
+    Waker waker;
+    Callable& callable;
+  };
+
+  // SAFETY(W8): the block is owned by its references: the first is the Waker's, drop() deletes it with the last. The table
+  // belongs to FunctionWaker<Callable>.
+  template <class... Args>
+  static Made make(Args&&... args) {
+    auto* const block = new FunctionWaker(std::forward<Args>(args)...);
+    return Made{Waker::from_raw(RawWaker{block, &table}), block->callable_};
   }
 
  private:
-  explicit FunctionWaker(Callable callable) : callable_(std::move(callable)) {}
+  template <class... Args>
+  explicit FunctionWaker(Args&&... args) : callable_(std::forward<Args>(args)...) {}
 
   // SAFETY(W8): this table is used only with the data that make() and clone() put beside it.
   static FunctionWaker& self(void* data) noexcept { return *static_cast<FunctionWaker*>(data); }
 
-  // SAFETY(W8): see self().
+  // SAFETY(W8): see self(). Relaxed: whoever clones holds a reference.
   static RawWaker clone(void* data) noexcept {
-    // Relaxed: whoever clones holds a reference.
     const std::uint64_t old = self(data).references_.fetch_add_relaxed(1);
     ASSAY_CHECK(old < std::uint64_t{1} << 62, "too many copies of one function waker are alive");
     return RawWaker{data, &table};
   }
-  // SAFETY(W8): see self().
+  // SAFETY(W8): see self(); the reference that the caller holds keeps the block.
   static void wake_by_ref(void* data) noexcept { self(data).callable_(); }
-  // SAFETY(W8): see self(). acq_rel: every use happens before the delete.
+  // SAFETY(W8): see self(). acq_rel: every use happens before the delete, which comes with the last reference.
   static void drop(void* data) noexcept {
     const std::uint64_t old = self(data).references_.fetch_sub_acq_rel(1);
     ASSAY_CHECK(old > 0, "internal: a function waker was dropped twice");
-    // SAFETY(W8): the last reference is gone.
     if (old == 1) delete &self(data);
   }
   // SAFETY(W8): see self(); the call comes first, while our reference keeps the block.

@@ -63,8 +63,8 @@ class PinCell {
       ASSAY_ASSERT(cell_->borrows_ == -1, "internal: a PinCell's writer was not counted");
       cell_->borrows_ = 0;
     }
-    T& operator*() const noexcept { return target(); }
-    T* operator->() const noexcept { return &target(); }
+    T& operator*() const noexcept ASSAY_LIFETIMEBOUND { return target(); }
+    T* operator->() const noexcept ASSAY_LIFETIMEBOUND { return &target(); }
 
    private:
     T& target() const noexcept {
@@ -88,8 +88,8 @@ class PinCell {
       ASSAY_ASSERT(cell_->borrows_ > 0, "internal: a PinCell's reader was not counted");
       --cell_->borrows_;
     }
-    const T& operator*() const noexcept { return target(); }
-    const T* operator->() const noexcept { return &target(); }
+    const T& operator*() const noexcept ASSAY_LIFETIMEBOUND { return target(); }
+    const T* operator->() const noexcept ASSAY_LIFETIMEBOUND { return &target(); }
 
    private:
     const T& target() const noexcept {

@@ -7,10 +7,8 @@
 // Invariants:
 //  (1) SlotMeta::generation is odd while the slot is live, even while it is free, and never repeats: when it would wrap,
 //      the slot is retired instead of reused.
-//  (2) Free slots of a chunk form a chain of indices in SlotMeta, from first_free to last_free; a chunk is in its class's
-//      list of chunks with room exactly while that chain is not empty.
-//  (3) The bytes of a free slot are poisoned.
-//  (4) When the slab is destroyed no slot is live, but for those abandoned.
+//  (2) The free slots of a size class form a chain through SlotMeta::next_free, beside the slots, whose bytes are poisoned.
+//  (3) When the slab is destroyed no slot is live, but for those abandoned.
 #pragma once
 
 #include <array>
@@ -22,9 +20,9 @@
 namespace assay::audited {
 
 struct SlabOptions {
-  std::size_t slots = 0;        // made in advance
-  std::size_t slot_bytes = 256; // of which size
-  bool growth = true;           // false: try_take() says full when these are taken
+  std::size_t slots = 0;          // made in advance
+  std::size_t slot_bytes = 256;   // of which size
+  bool growth = true;             // false: try_take() says full when these are taken
   unsigned generation_bits = 32;  // narrow only in tests
 };
 
@@ -45,10 +43,10 @@ class Slab {
   };
 
   // A slot of at least `size` bytes, aligned to slot_alignment, contents undefined; null when full and growth is off.
-  // Throws std::bad_alloc. O(1) but for growth.
+  // Throws std::bad_alloc. O(1) but for growth, and for objects above 4 KiB: O(free slots of these).
   Taken try_take(std::size_t size);
 
-  // Makes room for `count` more objects of `size` bytes, also when growth is off. Throws std::bad_alloc.
+  // Makes room for `count` objects of `size` bytes, also when growth is off. Throws std::bad_alloc. O(free slots).
   void reserve(std::size_t count, std::size_t size);
 
   void release(std::byte* slot) noexcept;
@@ -57,18 +55,18 @@ class Slab {
   void abandon(std::byte* slot) noexcept;
 
   // A slot's tag: changes each time the slot is taken or released.
-  static std::uint32_t generation(const std::byte* slot) noexcept;
+  static std::uint32_t generation(const std::byte* slot) noexcept { return meta_of(slot).generation; }
 
   std::size_t live() const noexcept { return live_; }
   std::size_t slots() const noexcept { return slots_; }
   std::size_t retired() const noexcept { return retired_; }
 
-  // Calls visit(std::byte* slot) for each live slot. `visit` may take and release slots: one taken meanwhile may be missed.
+  // Calls visit(slot) for each live slot. `visit` may take and release slots: one taken meanwhile may be missed.
   template <class Visit>
   void for_each_live(Visit&& visit) const {
     for (Chunk* chunk = chunks_; chunk != nullptr; chunk = chunk->next) {
       for (std::uint32_t index = 0; index < chunk->capacity; ++index) {
-        if (is_live(*chunk, index)) visit(slot_at(*chunk, index));
+        if (meta(*chunk, index).generation % 2 == 1) visit(slot_at(*chunk, index));
       }
     }
   }
@@ -77,49 +75,45 @@ class Slab {
   std::size_t check_deep() const noexcept;
 
  private:
-  static constexpr std::uint32_t none = ~std::uint32_t{0};
-
   struct SlotMeta {
     std::uint32_t generation = 0;
-    std::uint32_t next_free = none;
+    std::uint32_t index = 0;
+    SlotMeta* next_free = nullptr;
   };
-
   struct Chunk {
+    std::uint64_t magic;
     Slab* slab;
-    Chunk* next;           // of all chunks
-    Chunk* next_with_room;  // of its class
+    Chunk* next;
     std::size_t stride;
     std::size_t bytes;
     std::size_t first_slot;  // offset from the chunk
     std::uint32_t size_class;
     std::uint32_t capacity;
-    std::uint32_t first_free;
-    std::uint32_t last_free;
-    std::uint32_t live;
-    std::uint64_t magic;
+  };
+  struct FreeChain {
+    SlotMeta* first = nullptr;
+    SlotMeta* last = nullptr;
   };
 
   static std::uint32_t class_of(std::size_t size) noexcept;
-  static SlotMeta& meta(const Chunk& chunk, std::uint32_t index) noexcept;
-  static std::byte* slot_at(const Chunk& chunk, std::uint32_t index) noexcept;
-  static Chunk& chunk_of(const std::byte* slot) noexcept;
-  static std::uint32_t index_of(const Chunk& chunk, const std::byte* slot) noexcept;
-  static bool is_live(const Chunk& chunk, std::uint32_t index) noexcept { return meta(chunk, index).generation % 2 == 1; }
+  static Chunk& chunk_of(const void* inside) noexcept;
+  static SlotMeta& meta(const Chunk& chunk, std::size_t index) noexcept;
+  static std::byte* slot_at(const Chunk& chunk, std::size_t index) noexcept;
+  static SlotMeta& meta_of(const std::byte* slot) noexcept;
 
-  Chunk& grow(std::uint32_t size_class, std::size_t size);
-  void free_slot(Chunk& chunk, std::uint32_t index) noexcept;
-  Taken take_from(Chunk& chunk) noexcept;
-  Chunk* room_for(std::uint32_t size_class, std::size_t size) noexcept;
+  void grow(std::uint32_t size_class, std::size_t size);
+  void make_free(Chunk& chunk, SlotMeta& slot) noexcept;
+  SlotMeta* take_free(std::uint32_t size_class, std::size_t size) noexcept;
 
   Chunk* chunks_ = nullptr;
   Chunk* last_chunk_ = nullptr;
-  std::array<Chunk*, class_count + 1> with_room_{};
+  std::array<FreeChain, class_count + 1> free_{};
   std::size_t live_ = 0;
   std::size_t slots_ = 0;
   std::size_t retired_ = 0;
   std::size_t abandoned_ = 0;
-  std::uint32_t generation_limit_;
-  bool growth_;
+  const std::uint32_t last_generation_;
+  const bool growth_;
 };
 
 }  // namespace assay::audited

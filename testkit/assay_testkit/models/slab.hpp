@@ -126,7 +126,7 @@ class SlabSystem {
     expect(slab_.check_deep() == live_ && slab_.live() == live_, "the number of live slots");
     expect(slab_.retired() == retired_, "the number of retired slots");
     std::size_t seen = 0;
-    slab_.for_each_live([&](void*) { ++seen; });
+    slab_.for_each_live([&](std::byte*) { ++seen; });
     expect(seen == live_ + abandoned_, "for_each_live visits each live slot");
     expect(slab_.slots() >= live_ + abandoned_ + retired_, "slots()");
     for (const Entry& entry : entries_) {
@@ -160,12 +160,12 @@ class SlabSystem {
     expect(taken.generation % 2 == 1 && taken.generation > last, "a slot's generation grows");
     last = taken.generation;
     for (const Entry& other : entries_) {
-      const auto* const begin = static_cast<const std::byte*>(taken.slot);
+      const std::byte* const begin = taken.slot;
       expect(other.bytes.data() == nullptr || begin + size <= other.bytes.data() ||
                  other.bytes.data() + other.bytes.size() <= begin,
              "two slots overlap");
     }
-    entry.bytes = std::span(static_cast<std::byte*>(taken.slot), size);
+    entry.bytes = std::span(taken.slot, size);
     entry.generation = taken.generation;
     entry.pattern = static_cast<std::byte>(++patterns_);
     std::memset(entry.bytes.data(), static_cast<int>(entry.pattern), size);
@@ -192,7 +192,7 @@ class SlabSystem {
   const audited::SlabOptions options_;
   audited::Slab slab_;
   std::array<Entry, SlabModel::entry_count> entries_{};
-  std::map<void*, std::uint32_t> generations_;
+  std::map<std::byte*, std::uint32_t> generations_;
   std::size_t live_ = 0;
   std::size_t abandoned_ = 0;
   std::size_t retired_ = 0;
