@@ -17,7 +17,7 @@
 #include <variant>
 
 #include "assay/base/attributes.hpp"
-#include "assay/audited/coroutine.hpp"
+#include "assay/coroutine.hpp"
 #include "assay/future.hpp"
 
 namespace assay {
@@ -63,19 +63,19 @@ T unstore(Stored<T>&& stored) {
 
 // Awaits a Future that lives in the awaiting coroutine's frame, or outside it.
 template <Future F>
-class [[nodiscard]] LeafAwaiter final : public audited::LeafOf<LeafAwaiter<F>> {
+class [[nodiscard]] LeafAwaiter final : public Leaf {
  public:
   using Output = typename F::Output;
 
-  LeafAwaiter(audited::Frame& frame, F& future, const std::source_location& where) noexcept
-      : audited::LeafOf<LeafAwaiter>(where), frame_(frame), future_(future) {}
+  LeafAwaiter(ChainFrame& frame, F& future, const std::source_location& where) noexcept
+      : Leaf(where), frame_(frame), future_(future) {}
 
   bool await_ready() { return poll_future(frame_.context()); }
   void await_suspend(std::coroutine_handle<>) noexcept { frame_.suspend_on(*this); }
   Output await_resume() { return unstore<Output>(outcome_.take()); }
 
   // Called by the kernel while this is the leaf.
-  bool poll_leaf(Context& context) noexcept {
+  bool poll_leaf(Context& context) noexcept override {
     try {
       return poll_future(context);
     } catch (...) {
@@ -92,7 +92,7 @@ class [[nodiscard]] LeafAwaiter final : public audited::LeafOf<LeafAwaiter<F>> {
     return true;
   }
 
-  audited::Frame& frame_;
+  ChainFrame& frame_;
   F& future_;
   Outcome<Output> outcome_;
 };
@@ -101,19 +101,19 @@ class [[nodiscard]] LeafAwaiter final : public audited::LeafOf<LeafAwaiter<F>> {
 template <class T>
 class [[nodiscard]] ChildAwaiter {
  public:
-  ChildAwaiter(audited::Frame& parent, Async<T>& child) noexcept : parent_(parent), child_(child) {}
+  ChildAwaiter(ChainFrame& parent, Async<T>& child) noexcept : parent_(parent), child_(child) {}
 
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<>) noexcept { child_.coroutine_.await_from(parent_); }
   T await_resume() { return child_.take_result(); }
 
  private:
-  audited::Frame& parent_;
+  ChainFrame& parent_;
   Async<T>& child_;
 };
 
 template <class T>
-class PromiseBase : public audited::Frame {
+class PromiseBase : public ChainFrame {
  public:
   void unhandled_exception() noexcept { outcome.set_exception(std::current_exception()); }
 
@@ -197,7 +197,7 @@ class [[nodiscard("an Async does nothing until it is awaited, polled or spawned"
     return detail::unstore<T>(outcome.take());
   }
 
-  audited::CoroutineOf<promise_type> coroutine_;
+  detail::CoroutineOf<promise_type> coroutine_;
 };
 
 template <class T>

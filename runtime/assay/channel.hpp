@@ -33,6 +33,9 @@ class [[nodiscard]] ChannelSend : public audited::ListNode<ChannelSend<T>> {
     ASSAY_CHECK(other.stage_ == Stage::fresh, moved_after_poll);
   }
   ChannelSend& operator=(ChannelSend&&) = delete;
+  ~ChannelSend() {
+    if (this->is_linked()) this->unlink();  // before the value and the waker go, whose ends may run code that receives
+  }
 
   Poll<bool> poll(Context& context);
 
@@ -54,6 +57,7 @@ class [[nodiscard]] ChannelRecv : public audited::ListNode<ChannelRecv<T>> {
   ChannelRecv(ChannelRecv&& other) noexcept : state_(other.state_) { ASSAY_CHECK(!other.started_, moved_after_poll); }
   ChannelRecv& operator=(ChannelRecv&&) = delete;
   ~ChannelRecv() {
+    if (this->is_linked()) this->unlink();  // before the waker goes, whose end may run code that sends
     // Woken for an item that it did not take: another may wait for it.
     if (woken_ && !done_) state_->wake_receiver();
   }
@@ -76,6 +80,8 @@ class ChannelState {
 
   bool is_full() const noexcept { return count_ == ring_.size() || !senders_.empty(); }
   bool is_empty() const noexcept { return count_ == 0; }
+  // Nothing to receive yet, and something may come.
+  bool must_wait() const noexcept { return is_empty() && open_senders != 0; }
 
   void push(T value) {
     ring_.at((first_ + count_) % ring_.size()).emplace(std::move(value));
@@ -99,7 +105,7 @@ class ChannelState {
   }
 
   void wake_receiver() {
-    if (is_empty() && open_senders != 0) return;
+    if (must_wait()) return;
     if (ChannelRecv<T>* const first = receivers_.pop_front()) {
       first->woken_ = true;
       std::exchange(first->waker_, LocalWaker()).wake();
@@ -146,38 +152,41 @@ Poll<bool> ChannelSend<T>::poll(Context& context) {
         state_->push(std::move(value_));
         return Ready(true);
       }
-      waker_ = context.local_waker();
       stage_ = Stage::waiting;
       state_->wait(*this);
-      return Pending;
+      [[fallthrough]];
     case Stage::waiting:
+      // Copying or dropping a waker may run code that receives: the line is joined before, and looked at after.
       if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
-      return Pending;
-    case Stage::accepted: stage_ = Stage::done; return Ready(true);
+      if (stage_ == Stage::waiting) return Pending;
+      waker_ = LocalWaker();
+      break;
+    case Stage::accepted:
     case Stage::refused: break;
     case Stage::done: ASSAY_CHECK(stage_ != Stage::done, polled_after_ready);
   }
-  stage_ = Stage::done;
-  return Ready(false);
+  return Ready(std::exchange(stage_, Stage::done) == Stage::accepted);
 }
 
 template <class T>
 Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
   ASSAY_CHECK(!done_, polled_after_ready);
   started_ = true;
-  if (!state_->is_empty()) {
-    if (this->is_linked()) this->unlink();
-    done_ = true;
-    return Ready(std::optional<T>(state_->pop()));
+  if (state_->must_wait()) {
+    woken_ = false;
+    if (!this->is_linked()) state_->wait(*this);
+    // Copying or dropping a waker may run code that sends: the line is joined before, and looked at after.
+    if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
+    if (state_->must_wait()) {
+      if (!this->is_linked()) state_->wait(*this);
+      return Pending;
+    }
   }
-  if (state_->open_senders == 0) {
-    done_ = true;
-    return Ready(std::optional<T>());
-  }
-  woken_ = false;
-  if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
-  if (!this->is_linked()) state_->wait(*this);
-  return Pending;
+  if (this->is_linked()) this->unlink();
+  waker_ = LocalWaker();
+  done_ = true;
+  if (state_->is_empty()) return Ready(std::optional<T>());
+  return Ready(std::optional<T>(state_->pop()));
 }
 
 }  // namespace detail
@@ -220,7 +229,8 @@ class Receiver {
   explicit Receiver(PinRc<detail::ChannelState<T>> state) noexcept : state_(std::move(state)) {}
   Receiver(Receiver&&) noexcept = default;
   Receiver& operator=(Receiver&& other) noexcept {
-    std::swap(state_, other.state_);
+    Receiver taken(std::move(other));  // the channel that was received from before closes now
+    std::swap(state_, taken.state_);
     return *this;
   }
   ~Receiver() {

@@ -1,11 +1,13 @@
 #include "assay/executor.hpp"
 
+#include <sys/epoll.h>
+
 #include <algorithm>
 #include <map>
 #include <string>
 
 #include "assay/base/check.hpp"
-#include "assay/audited/system.hpp"
+#include "assay/descriptors.hpp"
 
 namespace assay {
 
@@ -14,7 +16,8 @@ using detail::TaskHeader;
 
 // What pollable_fd() shows to the outside, and what it was last told.
 struct Executor::Embedding {
-  audited::PollableSet set;
+  explicit Embedding(int wakeup_fd) : set(wakeup_fd) {}
+  detail::PollableSet set;
   std::map<int, std::uint32_t> watched;
   std::map<int, std::uint32_t> wanted;
 };
@@ -100,14 +103,8 @@ bool Executor::poll_once() {
 
 int Executor::pollable_fd() {
   scheduler_->check_owner();
-  if (embedding_ == nullptr) {
-    embedding_ = std::make_unique<Embedding>();
-    if (!embedding_->set.watch(scheduler_->wakeup_fd(), POLLIN)) {
-      embedding_.reset();
-      throw std::runtime_error("assay: the pollable fd cannot watch the executor's eventfd");
-    }
-    arm_pollable_fd();
-  }
+  if (embedding_ == nullptr) embedding_ = std::make_unique<Embedding>(scheduler_->wakeup_fd());
+  arm_pollable_fd();
   return embedding_->set.fd();
 }
 
@@ -127,9 +124,11 @@ void Executor::arm_pollable_fd() {
   std::swap(embedding.watched, embedding.wanted);
   std::optional<std::int64_t> timeout;
   const std::optional<Instant> next = timers_.next_deadline();
-  if (next && !clock_->is_virtual()) {
-    timeout = std::max(saturating_difference(*next, clock_->now()), Duration::zero()).count();
+  if (next) {
+    const Duration left = std::max(saturating_difference(*next, clock_->now()), Duration::zero());
+    if (left == Duration::zero() || !clock_->is_virtual()) timeout = left.count();
   }
+  scheduler_->clear_wakeup();  // without fds nobody else does; a wake that comes later raises it again, or is mail
   if (!scheduler_->prepare_sleep()) ready_now = true;
   embedding.set.set_timer(ready_now ? std::optional<std::int64_t>(0) : timeout);
 }

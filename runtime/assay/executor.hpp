@@ -240,7 +240,8 @@ class Executor final : private detail::SchedulerEvents {
   bool poll_once();
 
   // For a foreign event loop: a file descriptor that polls readable when run_until_stalled() would have work to do. Level-
-  // triggered, valid for the executor's life, up to date after each run_until_stalled(). Throws std::system_error at the
+  // triggered, valid for the executor's life, brought up to date by each run_until_stalled() and each call of this: call
+  // it before blocking, if tasks may have been spawned or woken on this thread meanwhile. Throws std::system_error at the
   // first call.
   int pollable_fd();
 

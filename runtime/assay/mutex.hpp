@@ -22,11 +22,22 @@ class Mutex {
   // Holds the lock, and releases it when destroyed.
   class [[nodiscard]] Guard {
    public:
-    T& operator*() const noexcept { return *value_; }
-    T* operator->() const noexcept { return value_; }
+    Guard(Guard&& other) noexcept : permit_(std::move(other.permit_)), value_(std::exchange(other.value_, nullptr)) {}
+    Guard& operator=(Guard&& other) noexcept {
+      Guard taken(std::move(other));
+      std::swap(permit_, taken.permit_);
+      std::swap(value_, taken.value_);
+      return *this;
+    }
+    T& operator*() const noexcept ASSAY_LIFETIMEBOUND { return target(); }
+    T* operator->() const noexcept ASSAY_LIFETIMEBOUND { return &target(); }
 
    private:
     friend class Mutex;
+    T& target() const noexcept {
+      ASSAY_CHECK(value_ != nullptr, "a moved-from Mutex::Guard was used");
+      return *value_;
+    }
     Guard(Semaphore::Permit permit, T& value) noexcept : permit_(std::move(permit)), value_(&value) {}
     Semaphore::Permit permit_;
     T* value_;

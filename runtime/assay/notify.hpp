@@ -1,6 +1,7 @@
 // Notify: wakes tasks of one executor that wait for something to happen.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -16,7 +17,10 @@ class Notify {
   Notify() = default;
   Notify(const Notify&) = delete;
   Notify& operator=(const Notify&) = delete;
-  ~Notify() { ASSAY_CHECK(waiting_.empty(), "a Notify was destroyed while tasks wait on it; declare it before the executor"); }
+  ~Notify() {
+    ASSAY_CHECK(waiting_.empty() && unused_ == 0,
+                "a Notify was destroyed while tasks wait on it; declare it before the executor");
+  }
 
   // Ready when notified. Waiters are served first come, first served; the place in line is taken at the first poll.
   class [[nodiscard]] Notified : public audited::ListNode<Notified> {
@@ -28,8 +32,12 @@ class Notify {
     }
     Notified& operator=(Notified&&) = delete;
     ~Notified() {
+      if (is_linked()) unlink();  // before the waker goes, whose end may run code that notifies
       // A notification that was given to us and not used goes to the next in line.
-      if (state_ == State::notified && pass_on_) notify_->notify_one();
+      if (state_ == State::notified && pass_on_) {
+        use();
+        notify_->notify_one();
+      }
     }
 
     Poll<void> poll(Context& context) {
@@ -39,17 +47,18 @@ class Notify {
           state_ = State::done;
           return Ready();
         }
-        waker_ = context.local_waker();
         state_ = State::waiting;
         notify_->waiting_.push_back(*this);
-        return Pending;
       }
-      if (state_ == State::notified) {
-        state_ = State::done;
-        return Ready();
+      if (state_ == State::waiting) {
+        // Copying or dropping a waker may run code that notifies: the line is joined before, and looked at after.
+        if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
+        if (state_ == State::waiting) return Pending;
+        waker_ = LocalWaker();
       }
-      if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
-      return Pending;
+      if (pass_on_) use();
+      state_ = State::done;
+      return Ready();
     }
 
    private:
@@ -59,7 +68,13 @@ class Notify {
     void notify(bool pass_on) {
       state_ = State::notified;
       pass_on_ = pass_on;
+      if (pass_on) ++notify_->unused_;
       std::exchange(waker_, LocalWaker()).wake();
+    }
+
+    void use() noexcept {
+      ASSAY_ASSERT(notify_->unused_ > 0, "internal: a notification was used twice");
+      --notify_->unused_;
     }
 
     Notify* notify_;
@@ -88,6 +103,7 @@ class Notify {
 
  private:
   audited::IntrusiveList<Notified> waiting_;
+  std::size_t unused_ = 0;  // notifications that their waiters would pass on
   bool permit_ = false;
 };
 

@@ -80,12 +80,14 @@ class OneshotReceiver {
 
   Poll<std::optional<T>> poll(Context& context) {
     ASSAY_CHECK(!done_, polled_after_ready);
-    if (state_->sender_gone) {
-      done_ = true;
-      return Ready(std::exchange(state_->value, std::nullopt));
+    if (!state_->sender_gone) {
+      // Copying or dropping a waker may run code that sends.
+      if (!state_->receiver.will_wake(context.local_waker())) state_->receiver = context.local_waker();
+      if (!state_->sender_gone) return Pending;
+      state_->receiver = LocalWaker();
     }
-    if (!state_->receiver.will_wake(context.local_waker())) state_->receiver = context.local_waker();
-    return Pending;
+    done_ = true;
+    return Ready(std::exchange(state_->value, std::nullopt));
   }
 
  private:

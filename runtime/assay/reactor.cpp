@@ -1,7 +1,7 @@
 #include "assay/reactor.hpp"
 
 #include "assay/base/check.hpp"
-#include "assay/audited/system.hpp"
+#include "assay/descriptors.hpp"
 
 namespace assay {
 
@@ -25,9 +25,9 @@ Readiness Reactor::readiness_of(short events) noexcept {
 }
 
 void Reactor::watch(FdWait& wait, const LocalWaker& waker) {
+  LocalWaker kept = waker;
   ASSAY_CHECK(wait.fd_ >= 0, "FdEvent was given a negative file descriptor");
   ASSAY_CHECK(wait.reactor_ == nullptr, "internal: a wait for an fd was started twice");
-  LocalWaker kept = waker;
   waits_.push_back(&wait);
   wait.place_ = waits_.size() - 1;
   try {
@@ -79,6 +79,11 @@ void Reactor::close_gap(std::size_t place) noexcept {
   if (place < waits_.size() && waits_.at(place) != nullptr) waits_.at(place)->place_ = place;
 }
 
+void Reactor::enter_batch() noexcept {
+  ASSAY_CHECK(!in_batch_, "a Reactor was asked to wait by a waker that it was waking");
+  in_batch_ = true;
+}
+
 void Reactor::leave_batch() noexcept {
   in_batch_ = false;
   for (std::size_t place = waits_.size(); gaps_ > 0 && place-- > 0;) {
@@ -103,7 +108,7 @@ bool PollReactor::wait(int wakeup_fd, std::optional<Duration> timeout) {
   if (entries_.empty()) entries_.push_back(pollfd{});
   entries_.front() = pollfd{wakeup_fd, POLLIN, 0};
   const std::optional<std::int64_t> nanoseconds = timeout ? std::optional(timeout->count()) : std::nullopt;
-  int left = audited::wait_for(entries_, nanoseconds);
+  int left = detail::wait_for(entries_, nanoseconds);
   const bool woken = entries_.front().revents != 0;
   if (woken) --left;
   enter_batch();

@@ -63,7 +63,7 @@ class Reactor {
   Reactor() = default;
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
-  virtual ~Reactor() = default;
+  virtual ~Reactor() { let_go_of_all(); }
 
   // Starts to wait, once: the first event of the fd (HUP, ERR and NVAL included) makes `wait` ready and wakes the waker.
   // Any number of waits may watch one fd. May throw std::bad_alloc.
@@ -93,7 +93,7 @@ class Reactor {
  protected:
   // To be called by the backend when `wait` is ready; the wait is unlinked before its waker is used.
   void make_ready(FdWait& wait, Readiness readiness);
-  // For the destructor of a backend: nothing waits any more.
+  // Nothing waits any more. A backend whose members run code of others when they go calls it first in its destructor.
   void let_go_of_all() noexcept;
 
   // The wait in place `place` of the backend's table, or null.
@@ -104,7 +104,7 @@ class Reactor {
   virtual void removed(std::size_t place) noexcept = 0;  // the last place moves into `place`, unless it is the last
 
   // While an event batch is dispatched, places keep their numbers; leaving closes the gaps.
-  void enter_batch() noexcept { in_batch_ = true; }
+  void enter_batch() noexcept;
   void leave_batch() noexcept;
 
  private:
@@ -119,9 +119,6 @@ class Reactor {
 
 class PollReactor final : public Reactor {
  public:
-  PollReactor() = default;
-  ~PollReactor() override { let_go_of_all(); }
-
   bool wait(int wakeup_fd, std::optional<Duration> timeout) override;
   std::size_t size() const noexcept override { return entries_.empty() ? 0 : entries_.size() - 1; }
 

@@ -237,7 +237,10 @@ void TaskHandle::set_joiner(const LocalWaker& waker) noexcept {
   std::swap(mine.joiner, next);  // the previous one is dropped last
 }
 
-void TaskHandle::cancel() noexcept { scheduler_->cancel(task()); }
+void TaskHandle::cancel() noexcept {
+  TaskHeader& mine = task();  // before scheduler_ is used: an empty handle has none
+  scheduler_->cancel(mine);
+}
 
 void TaskHandle::detach() noexcept {
   TaskHeader& mine = task();

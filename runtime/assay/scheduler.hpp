@@ -19,6 +19,7 @@
 
 #include "assay/audited/task_core.hpp"
 #include "assay/base/check.hpp"
+#include "assay/descriptors.hpp"
 
 namespace assay {
 
@@ -77,6 +78,10 @@ class Scheduler final : public audited::TaskCore {
 
   bool is_running() const noexcept { return running_; }
 
+  // Readable when another thread has woken this executor out of its sleep.
+  int wakeup_fd() const noexcept { return wakeup_.fd(); }
+  void clear_wakeup() noexcept { wakeup_.clear(); }
+
   // Destroys the future now; of the task that is being polled: when its poll returns. Does nothing to one that is done.
   void cancel(TaskHeader& task) noexcept;
 
@@ -109,6 +114,7 @@ class Scheduler final : public audited::TaskCore {
 
  private:
   void local_wakers_gone(TaskHeader& task) noexcept override { release_local(task); }
+  void raise() noexcept override { wakeup_.raise(); }
 
   void start(TaskHeader& task, const char* name) noexcept;
   void poll(TaskHeader& task, Executor* executor) noexcept;
@@ -129,6 +135,7 @@ class Scheduler final : public audited::TaskCore {
   bool running_ = false;
   bool closing_ = false;
   ExecutorStats stats_;
+  Wakeup wakeup_;
 };
 
 // The executor's reference on its scheduler.

@@ -72,20 +72,18 @@ class Semaphore {
       if (!started_) {
         started_ = true;
         granted_ = semaphore_->try_acquire(count_);
-        if (!granted_) {
-          waker_ = context.local_waker();
-          semaphore_->waiting_.push_back(*this);
-          return Pending;
-        }
+        if (!granted_) semaphore_->waiting_.push_back(*this);
       }
-      if (granted_) {
-        done_ = true;
-        Permit mine = std::move(*granted_);
-        granted_.reset();
-        return Ready(std::move(mine));
+      if (!granted_) {
+        // Copying or dropping a waker may run code that returns permits: the line is joined before, and looked at after.
+        if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
+        if (!granted_) return Pending;
+        waker_ = LocalWaker();
       }
-      if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
-      return Pending;
+      done_ = true;
+      Permit mine = std::move(*granted_);
+      granted_.reset();
+      return Ready(std::move(mine));
     }
 
    private:

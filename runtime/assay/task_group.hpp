@@ -18,13 +18,17 @@
 
 namespace assay {
 
-// The executor's thread only. Destroying it cancels the tasks that are left, at once; aborts when one of them does that.
+// The executor's thread only. Destroying it cancels the tasks that are left, at once; aborts when one of them does that, or
+// when a join_all() that has begun is not done. Several may join; one of them gets the exception.
 class TaskGroup {
  public:
   explicit TaskGroup(Executor& executor ASSAY_LIFETIMEBOUND) noexcept : executor_(&executor) {}
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
-  ~TaskGroup() { cancel_all(); }
+  ~TaskGroup() {
+    cancel_all();
+    ASSAY_CHECK(joiners_.empty() && woken_joiners_.empty(), "a TaskGroup was destroyed while a task waits in its join_all()");
+  }
 
   // As Executor::spawn; what the task yields is dropped. No allocation of its own.
   template <class First, class... Args>
@@ -55,24 +59,41 @@ class TaskGroup {
   }
 
   // Ready when no task is left. When one throws, the others are cancelled, and the first exception is rethrown here.
-  class [[nodiscard]] JoinAll {
+  class [[nodiscard]] JoinAll : public audited::ListNode<JoinAll> {
    public:
     using Output = void;
     explicit JoinAll(TaskGroup& group) noexcept : group_(&group) {}
+    JoinAll(JoinAll&& other) noexcept : group_(other.group_) {
+      ASSAY_CHECK(!other.is_linked() && !other.done_, moved_after_poll);
+    }
+    JoinAll& operator=(JoinAll&&) = delete;
+    ~JoinAll() {
+      if (is_linked()) unlink();  // before the waker goes, whose end may run code that ends the group's tasks
+    }
 
     Poll<void> poll(Context& context) {
+      ASSAY_CHECK(!done_, polled_after_ready);
       TaskGroup& group = *group_;
-      if (group.error_) {
-        group.cancel_all();
-        std::rethrow_exception(std::exchange(group.error_, nullptr));
+      if (!group.is_over()) {
+        if (is_linked()) unlink();  // it may be among those that were woken
+        group.joiners_.push_back(*this);
+        // Copying or dropping a waker may run code that ends tasks: the line is joined before, and looked at after.
+        if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
+        if (!group.is_over()) return Pending;
+        waker_ = LocalWaker();
       }
-      if (group.members_.empty()) return Ready();
-      if (!group.joiner_.will_wake(context.local_waker())) group.joiner_ = context.local_waker();
-      return Pending;
+      if (is_linked()) unlink();
+      done_ = true;
+      if (!group.error_) return Ready();
+      group.cancel_all();
+      std::rethrow_exception(std::exchange(group.error_, nullptr));
     }
 
    private:
+    friend class TaskGroup;
     TaskGroup* group_;
+    LocalWaker waker_;
+    bool done_ = false;
   };
   JoinAll join_all() noexcept ASSAY_LIFETIMEBOUND { return JoinAll(*this); }
 
@@ -91,13 +112,13 @@ class TaskGroup {
     ~Member() {
       unlink();
       if (group_.newest_ == this) group_.newest_ = nullptr;
-      if (group_.members_.empty()) group_.wake_joiner();
+      if (group_.members_.empty()) group_.wake_joiners();
     }
 
    protected:
     void failed(std::exception_ptr error) noexcept {
       if (!group_.error_) group_.error_ = std::move(error);
-      group_.wake_joiner();
+      group_.wake_joiners();
     }
 
    private:
@@ -135,13 +156,22 @@ class TaskGroup {
     if (newest_ != nullptr) std::exchange(newest_, nullptr)->handle_ = std::move(handle);
   }
 
-  void wake_joiner() noexcept { std::exchange(joiner_, LocalWaker()).wake(); }
+  bool is_over() const noexcept { return error_ != nullptr || members_.empty(); }
+
+  // Who was woken stays known until it has polled: it still refers to this group.
+  void wake_joiners() noexcept {
+    while (JoinAll* const first = joiners_.pop_front()) {
+      woken_joiners_.push_back(*first);
+      std::exchange(first->waker_, LocalWaker()).wake();
+    }
+  }
 
   Executor* executor_;
   audited::IntrusiveList<Member> members_;
   Member* newest_ = nullptr;
   std::exception_ptr error_;
-  LocalWaker joiner_;
+  audited::IntrusiveList<JoinAll> joiners_;
+  audited::IntrusiveList<JoinAll> woken_joiners_;
 };
 
 }  // namespace assay

@@ -111,32 +111,42 @@ Interval interval(std::chrono::duration<Rep, Period> period, MissedTicks missed 
 }
 
 // Polls `future` first, then the clock. Yields the future's value, or nothing when `delay` has passed since its first poll.
-// The future is destroyed with this object, or as soon as either is decided.
+// The future and the timer are gone as soon as it is decided, or the future has thrown.
 template <Future F>
 class [[nodiscard]] Timeout {
  public:
   using Output = std::optional<Stored<typename F::Output>>;
 
   template <class G>
-  Timeout(Duration delay, G&& future) : future_(std::in_place, std::forward<G>(future)), sleep_(delay) {}
+  Timeout(Duration delay, G&& future) : race_(std::in_place, std::forward<G>(future), delay) {}
   Timeout(Timeout&&) = default;
   Timeout& operator=(Timeout&&) = delete;
 
   Poll<Output> poll(Context& context) {
-    ASSAY_CHECK(future_.has_value(), polled_after_ready);
-    auto result = future_->poll(context);
-    if (result.is_ready()) {
-      future_.reset();
-      return Ready(Output(std::move(result).take_stored()));
-    }
-    if (sleep_.poll(context).is_pending()) return Pending;
-    future_.reset();
-    return Ready(Output());
+    ASSAY_CHECK(race_.has_value(), polled_after_ready);
+    struct EndUnlessPending {
+      std::optional<Race>& race;
+      bool pending = false;
+      ~EndUnlessPending() {
+        if (!pending) race.reset();
+      }
+    } end{race_};
+    auto result = race_->future.poll(context);
+    if (result.is_ready()) return Ready(Output(std::move(result).take_stored()));
+    if (race_->sleep.poll(context).is_ready()) return Ready(Output());
+    end.pending = true;
+    return Pending;
   }
 
  private:
-  std::optional<F> future_;
-  Sleep sleep_;
+  struct Race {
+    template <class G>
+    Race(G&& given, Duration delay) : future(std::forward<G>(given)), sleep(delay) {}
+    F future;
+    Sleep sleep;
+  };
+
+  std::optional<Race> race_;
 };
 
 template <class Rep, class Period, class F>

@@ -14,6 +14,9 @@ namespace assay {
 // A member of whatever waits for time. Leaves its queue when destroyed.
 class Timer final : public HeapNode<Timer> {
  public:
+  Timer() noexcept = default;
+  ~Timer() { disarm(); }  // leaves the queue before its waker is dropped
+
   bool is_armed() const noexcept { return is_linked(); }
   bool has_fired() const noexcept { return fired_; }
   void disarm() noexcept {

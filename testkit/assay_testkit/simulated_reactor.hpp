@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "assay/audited/system.hpp"
+#include "assay/descriptors.hpp"
 #include "assay/reactor.hpp"
 
 namespace assay::testkit {
@@ -50,7 +50,7 @@ class SimulatedReactor final : public Reactor {
     }
     if (any_ready()) sleep = Duration::zero();
     pollfd wakeup{wakeup_fd, POLLIN, 0};
-    audited::wait_for(std::span(&wakeup, 1), sleep == Duration::max() ? std::nullopt : std::optional(sleep.count()));
+    detail::wait_for(std::span(&wakeup, 1), sleep == Duration::max() ? std::nullopt : std::optional(sleep.count()));
     dispatch();
     return wakeup.revents != 0;
   }

@@ -1,5 +1,5 @@
 // Purpose: the mechanisms under the scheduler. See task_core.hpp.
-// Thread rules: the owner thread, but for remote_*, raise, free_orphan and destroy_inbox.
+// Thread rules: the owner thread, but for remote_*, free_orphan and destroy_inbox.
 // Invariants:
 //  (1) free_task() frees tasks while the executor lives, free_orphan() afterwards; nothing else does.
 #include "assay/audited/task_core.hpp"
@@ -114,8 +114,6 @@ void TaskCore::destroy_inbox() noexcept {
   // SAFETY(I3): made with new by SchedulerOwner; the last reference is gone, so nobody can reach it.
   delete this;
 }
-
-void TaskCore::raise() noexcept { wakeup_.raise(); }
 
 void TaskCore::check_core() const noexcept {
   std::size_t queued = 0;

@@ -17,7 +17,6 @@
 #include "assay/audited/current.hpp"
 #include "assay/audited/inbox.hpp"
 #include "assay/audited/slab.hpp"
-#include "assay/audited/system.hpp"
 #include "assay/audited/task.hpp"
 #include "assay/base/check.hpp"
 
@@ -35,8 +34,6 @@ class TaskCore : public Inbox {
   }
 
   bool has_ready() const noexcept { return ready_head_ != nullptr; }
-  int wakeup_fd() const noexcept { return wakeup_.fd(); }
-  void clear_wakeup() noexcept { wakeup_.clear(); }
   Slab& slab() noexcept { return slab_; }
 
   // The core of a task.
@@ -127,7 +124,6 @@ class TaskCore : public Inbox {
   // SAFETY(T2): invariant 3; make_task() asserts it.
   static TaskHeader& task_in(std::byte* slot) noexcept { return task_of(*reinterpret_cast<RemoteNode*>(slot)); }
 
-  void raise() noexcept override;
   void free_orphan(RemoteNode& node) noexcept override;
   void destroy_inbox() noexcept override;
 
@@ -135,7 +131,6 @@ class TaskCore : public Inbox {
   TaskHeader* ready_head_ = nullptr;
   TaskHeader* ready_tail_ = nullptr;
   Slab slab_;
-  Wakeup wakeup_;
 };
 
 }  // namespace assay::audited

@@ -1,0 +1,135 @@
+// Runs coroutines that await each other without recursion. A Coroutine owns one frame; the one that is polled from outside is
+// a *root*, and keeps the chain of frames that await each other: the innermost (top), and the leaf future on which that waits.
+//
+//     root.poll -> leaf ready? -> resume top --- awaits a child ----> top = child    --.
+//                                   ^        |-- finished ----------> top = parent   --| loop until top is null (done)
+//                                   |        `-- a leaf is Pending -> return Pending   |        or a leaf is Pending
+//                                   `--------------------------------------------------'
+//
+// One thread at a time; a root may move to another thread between polls if what it awaits allows that.
+//
+// Invariants:
+//  (1) A frame with a root is *active*: in exactly that root's chain. One without is fresh or finished.
+//  (2) ChainFrame::owner_ is the Coroutine that owns the frame; the two point to each other for the frame's life.
+//  (3) The chain from top follows parent_ to the root's own frame. leaf, when set, lies in the frame of top.
+//  (4) Frames of a chain are destroyed innermost first, in a loop, each owner told before: no recursion, and what an inner
+//      frame refers to in an outer one is still alive.
+//  (5) A Coroutine that is a root, or is awaited, does not move.
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <source_location>
+#include <utility>
+
+#include "assay/audited/context.hpp"
+#include "assay/audited/coroutine.hpp"
+#include "assay/base/attributes.hpp"
+#include "assay/base/check.hpp"
+
+namespace assay::detail {
+
+class Coroutine;
+
+// A future on which a coroutine waits, inside that coroutine's frame.
+class Leaf {
+ public:
+  Leaf(const Leaf&) = delete;
+  Leaf& operator=(const Leaf&) = delete;
+
+  // True: ready, and its result or exception is stored.
+  virtual bool poll_leaf(Context& context) noexcept = 0;
+
+  const std::source_location& where() const noexcept { return where_; }
+
+ protected:
+  explicit Leaf(const std::source_location& where) noexcept : where_(where) {}
+  ~Leaf() = default;
+
+ private:
+  const std::source_location where_;
+};
+
+// The part of a promise that knows who awaits whom.
+class ChainFrame : public audited::Frame {
+ public:
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+
+  // At the end, the coroutine that awaits this one goes on.
+  struct Final {
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise>) const noexcept {
+      frame.finish();
+    }
+    void await_resume() const noexcept {}
+    ChainFrame& frame;
+  };
+  Final final_suspend() noexcept { return Final{*this}; }
+
+  // Where the coroutine waits, while a leaf of it is Pending.
+  void suspend_on(Leaf& leaf) noexcept;
+  // What the current poll was given.
+  Context& context() const noexcept;
+
+ protected:
+  ChainFrame() noexcept = default;
+  ~ChainFrame() = default;
+
+ private:
+  friend class Coroutine;
+
+  void finish() noexcept;
+
+  Coroutine* owner_ = nullptr;
+  Coroutine* root_ = nullptr;      // while active
+  ChainFrame* parent_ = nullptr;  // who awaits it
+};
+
+class Coroutine {
+ public:
+  Coroutine(Coroutine&& other) noexcept;
+  Coroutine& operator=(Coroutine&& other) noexcept;
+  ~Coroutine() { reset(); }
+
+  // Polls as a root. True: finished, its result is in the promise.
+  bool poll(Context& context) noexcept;
+
+  // Becomes the innermost frame of the chain in which `parent` is innermost now.
+  void await_from(ChainFrame& parent) noexcept;
+
+  // Destroys what is left: the chain, innermost first, or the fresh or finished frame.
+  void reset() noexcept;
+
+  // Where the innermost coroutine waits, or null.
+  const std::source_location* waiting_at() const noexcept { return leaf_ != nullptr ? &leaf_->where() : nullptr; }
+
+  // Aborts unless the invariants hold; returns the number of frames in the chain. O(depth).
+  std::size_t check_deep() const noexcept;
+
+ protected:
+  // Takes over a frame that was just made.
+  explicit Coroutine(ChainFrame& frame) noexcept : frame_(&frame) { frame.owner_ = this; }
+
+  ChainFrame& finished_frame() const noexcept;
+
+ private:
+  friend class ChainFrame;
+
+  static constexpr unsigned max_fresh_nesting = 2000;
+
+  void take_over(Coroutine& other) noexcept;
+  static void destroy(ChainFrame& frame) noexcept;
+
+  ChainFrame* frame_ = nullptr;
+  // Of a root:
+  ChainFrame* top_ = nullptr;
+  Leaf* leaf_ = nullptr;
+  Context* context_ = nullptr;  // while it is being polled
+};
+
+// A Coroutine that knows its promise's type.
+template <class Promise>
+using CoroutineOf = audited::FrameOwner<Promise, Coroutine>;
+
+}  // namespace assay::detail

@@ -1,0 +1,107 @@
+// See descriptors.hpp. A call that a signal interrupts is retried, or reported as "nothing happened" where the caller loops.
+#include "assay/descriptors.hpp"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "assay/audited/system.hpp"
+#include "assay/base/check.hpp"
+
+namespace assay::detail {
+
+namespace {
+
+timespec to_timespec(std::int64_t nanoseconds) noexcept {
+  constexpr std::int64_t second = 1'000'000'000;
+  timespec result{};
+  result.tv_sec = static_cast<time_t>(nanoseconds / second);
+  result.tv_nsec = static_cast<long>(nanoseconds % second);
+  return result;
+}
+
+int made_or_throw(int number, const char* what) {
+  if (number < 0) throw std::system_error(errno, std::generic_category(), what);
+  return number;
+}
+
+constexpr const char* eventfd_lost = "somebody closed or replaced the eventfd of an executor";
+
+}  // namespace
+
+Fd::~Fd() {
+  if (number_ < 0) return;
+  // EINTR from close leaves the fd closed on Linux: not retried.
+  const int result = audited::close_fd(number_);
+  ASSAY_CHECK(result == 0 || errno != EBADF, "somebody closed a file descriptor that belongs to assay");
+}
+
+Wakeup::Wakeup() : fd_(made_or_throw(audited::make_eventfd(), "assay: eventfd")) {}
+
+void Wakeup::raise() noexcept {
+  const int before = errno;  // a signal handler must leave it
+  ssize_t written = 0;
+  do {
+    written = audited::write_counter(fd_.number(), 1);
+  } while (written < 0 && errno == EINTR);
+  // EAGAIN: the counter is not zero, which is all we want.
+  ASSAY_CHECK(written == ssize_t{sizeof(std::uint64_t)} || errno == EAGAIN, eventfd_lost);
+  errno = before;
+}
+
+void Wakeup::clear() noexcept {
+  std::uint64_t count = 0;
+  ssize_t got = 0;
+  do {
+    got = audited::read_counter(fd_.number(), count);
+  } while (got < 0 && errno == EINTR);
+  // EAGAIN: it was clear already.
+  ASSAY_CHECK(got == ssize_t{sizeof count} || errno == EAGAIN, eventfd_lost);
+}
+
+int wait_for(std::span<pollfd> fds, std::optional<std::int64_t> nanoseconds) noexcept {
+  ASSAY_ASSERT(!nanoseconds || *nanoseconds >= 0, "internal: a negative time to wait");
+  const timespec limit = to_timespec(nanoseconds.value_or(0));
+  const int ready = audited::poll_fds(fds, nanoseconds ? &limit : nullptr);
+  if (ready >= 0) return ready;
+  const int error = errno;
+  if (error != EINTR && error != EAGAIN && error != ENOMEM) {
+    audited::fail("poll(2) refused to wait (more file descriptors than RLIMIT_NOFILE?)", __FILE__, __LINE__,
+                  std::strerror(error));
+  }
+  for (pollfd& entry : fds) entry.revents = 0;
+  return 0;
+}
+
+PollableSet::PollableSet(int wakeup_fd)
+    : epoll_(made_or_throw(audited::make_epoll(), "assay: epoll_create1")),
+      timer_(made_or_throw(audited::make_timerfd(), "assay: timerfd_create")) {
+  if (!watch(timer_.number(), EPOLLIN) || !watch(wakeup_fd, EPOLLIN)) {
+    throw std::system_error(errno, std::generic_category(), "assay: epoll_ctl");
+  }
+}
+
+bool PollableSet::watch(int fd, std::uint32_t events) noexcept {
+  if (audited::change_epoll(epoll_.number(), EPOLL_CTL_MOD, fd, events) == 0) return true;
+  // A number that was closed and reused is new to the set.
+  return audited::change_epoll(epoll_.number(), EPOLL_CTL_ADD, fd, events) == 0;
+}
+
+void PollableSet::forget(int fd) noexcept {
+  // Fails when the fd was closed meanwhile: then the kernel has forgotten it already.
+  static_cast<void>(audited::change_epoll(epoll_.number(), EPOLL_CTL_DEL, fd, 0));
+}
+
+void PollableSet::set_timer(std::optional<std::int64_t> nanoseconds) noexcept {
+  itimerspec next{};
+  // A zero time would disarm the timer: one nanosecond is as soon as can be.
+  if (nanoseconds) next.it_value = to_timespec(std::max<std::int64_t>(*nanoseconds, 1));
+  const int result = audited::set_timerfd(timer_.number(), next);
+  ASSAY_CHECK(result == 0, "somebody closed or replaced the timerfd of an executor");
+}
+
+}  // namespace assay::detail
