@@ -27,7 +27,7 @@ Executor::Executor(ExecutorOptions options)
       clock_(options_.clock != nullptr ? options_.clock : &steady_clock_),
       reactor_(options_.reactor != nullptr ? options_.reactor : &poll_reactor_),
       random_state_(options_.seed),
-      scheduler_(audited::SlabOptions{.slots = options_.task_slots,
+      scheduler_(detail::SlabOptions{.slots = options_.task_slots,
                                       .slot_bytes = options_.task_slot_bytes,
                                       .growth = options_.task_growth}) {
   ASSAY_CHECK(options_.polls_per_visit > 0, "ExecutorOptions::polls_per_visit is 0; it must be at least 1");
@@ -179,12 +179,12 @@ void Executor::on_stranded(TaskHeader& task) noexcept {
   }
 }
 
-// splitmix64: any seed is as good as another, zero included.
+// splitmix64: any seed is as good as another, zero included. Sum and products wrap, on purpose.
 std::uint64_t Executor::random() noexcept {
-  random_state_ += 0x9e3779b97f4a7c15U;
+  static_cast<void>(__builtin_add_overflow(random_state_, 0x9e3779b97f4a7c15U, &random_state_));
   std::uint64_t mixed = random_state_;
-  mixed = (mixed ^ (mixed >> 30U)) * 0xbf58476d1ce4e5b9U;
-  mixed = (mixed ^ (mixed >> 27U)) * 0x94d049bb133111ebU;
+  static_cast<void>(__builtin_mul_overflow(mixed ^ (mixed >> 30U), 0xbf58476d1ce4e5b9U, &mixed));
+  static_cast<void>(__builtin_mul_overflow(mixed ^ (mixed >> 27U), 0x94d049bb133111ebU, &mixed));
   return mixed ^ (mixed >> 31U);
 }
 

@@ -130,7 +130,7 @@ void Scheduler::look_again(TaskHeader& task) noexcept {
 void Scheduler::free_if_unused(TaskHeader& task) noexcept {
   if (!task.has(TaskFlags::done) || task.is_held()) return;
   ++stats_.freed;
-  free_task(task);
+  slab_.release(end_task(task));
 }
 
 void Scheduler::release_handle(TaskHeader& task) noexcept {
@@ -180,6 +180,7 @@ void Scheduler::orphan(TaskHeader& task) noexcept {
 void Scheduler::close() noexcept {
   check_owner();
   ASSAY_CHECK(!running_, "an Executor was destroyed by one of its own tasks");
+  ASSAY_CHECK(making_ == 0, "an Executor was destroyed while it made a task, by the constructor of the task's future");
   closing_ = true;
   // Destructors may cancel and spawn; a task that is spawned now is cancelled by start(), so one pass ends all.
   for (bool found = true; found;) {
@@ -193,22 +194,28 @@ void Scheduler::close() noexcept {
   while (run_one(nullptr)) {  // all are done: this only empties the queue
   }
   for_each_in_memory([this](TaskHeader& task) { orphan(task); });
-  close_tasks([this](TaskHeader& task, std::uint64_t word) { see_mail(task, word); });
-  slab().for_each_live([this](std::byte* slot) { slab().abandon(slot); });
+  // From here on, a task of which a Waker is left belongs to the thread that drops the last one: not even a flag is read.
+  close_tasks([this](TaskHeader& task, std::uint64_t word) {
+    if (count_of(word) == 0) see_mail(task, word);
+  });
+  slab_.for_each_live([this](std::byte* slot) { slab_.abandon(slot); });
   events_ = nullptr;
   release_inbox();
 }
 
 void Scheduler::check_deep() noexcept {
   check_owner();
-  for_each_in_memory([](const TaskHeader& task) {
+  std::size_t queued = 0;
+  for_each_in_memory([&](const TaskHeader& task) {
+    queued += task.has(TaskFlags::queued) ? 1 : 0;
     ASSAY_CHECK(!task.has(TaskFlags::done) || task.is_held(), "internal: a task that nothing holds was not freed");
     ASSAY_CHECK(!task.has(TaskFlags::has_output | TaskFlags::has_exception) || task.has(TaskFlags::done),
                 "internal: a task has an outcome before it is done");
     ASSAY_CHECK(task.has(TaskFlags::running | TaskFlags::group) || count_of(shared_word(task)) == 0,
                 "internal: Wakers exist that hold no reference");
   });
-  check_core();
+  ASSAY_CHECK(queued == check_ready(), "internal: the ready queue and the tasks marked queued differ");
+  slab_.check_deep();
 }
 
 TaskHandle::TaskHandle(Scheduler& scheduler, TaskHeader& task) noexcept

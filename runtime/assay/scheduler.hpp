@@ -20,6 +20,7 @@
 #include "assay/audited/task_core.hpp"
 #include "assay/base/check.hpp"
 #include "assay/descriptors.hpp"
+#include "assay/slab.hpp"
 
 namespace assay {
 
@@ -57,7 +58,7 @@ class Scheduler final : public audited::TaskCore {
   static constexpr unsigned max_nested_cancels = 1000;
 
   // Made by SchedulerOwner, and destroyed with its last reference.
-  explicit Scheduler(const audited::SlabOptions& memory) : TaskCore(memory) {}
+  explicit Scheduler(const SlabOptions& memory) : slab_(memory) {}
   ~Scheduler() override = default;
 
   // A new task, its future constructed from args; queued for its first poll. Null: full, and growth is off. Throws
@@ -65,9 +66,13 @@ class Scheduler final : public audited::TaskCore {
   template <class F, class... Args>
   audited::Task<F>* spawn(const char* name, Args&&... args) {
     check_owner();
-    audited::Task<F>* const task = make_task<F>(std::forward<Args>(args)...);
-    if (task != nullptr) start(*task, name);
-    return task;
+    const Slab::Taken taken = slab_.try_take(sizeof(audited::Task<F>));
+    if (taken.slot == nullptr) return nullptr;
+    Making making(*this, taken.slot);
+    audited::Task<F>& task = make_task<F>(*taken.record, std::forward<Args>(args)...);
+    making.done();
+    start(task, name);
+    return &task;
   }
 
   // Polls the task at the head of the ready queue. False: the queue is empty.
@@ -94,6 +99,8 @@ class Scheduler final : public audited::TaskCore {
 
   void set_events(SchedulerEvents* events) noexcept { events_ = events; }
 
+  Slab& slab() noexcept { return slab_; }
+
   const ExecutorStats& stats() noexcept {
     stats_.local_wakes = local_wakes_;
     stats_.enqueued = enqueued_;
@@ -113,6 +120,35 @@ class Scheduler final : public audited::TaskCore {
   void check_deep() noexcept;
 
  private:
+  // While the constructor of a future runs, which may throw: gives the slot back unless a task came of it.
+  class Making {
+   public:
+    Making(Scheduler& scheduler, std::byte* slot) noexcept : scheduler_(scheduler), slot_(slot) { ++scheduler_.making_; }
+    ~Making() {
+      if (slot_ == nullptr) return;
+      --scheduler_.making_;
+      scheduler_.slab_.release(slot_);
+    }
+    Making(const Making&) = delete;
+    Making& operator=(const Making&) = delete;
+    void done() noexcept {
+      slot_ = nullptr;
+      --scheduler_.making_;
+    }
+
+   private:
+    Scheduler& scheduler_;
+    std::byte* slot_;
+  };
+
+  // Calls visit(TaskHeader&) for each task in memory, done or not. `visit` may make and free tasks.
+  template <class Visit>
+  void for_each_in_memory(Visit&& visit) {
+    slab_.for_each([&](const audited::SlabSlot& slot) {
+      if (slot.is_occupied()) visit(task_in(slot));
+    });
+  }
+
   void local_wakers_gone(TaskHeader& task) noexcept override { release_local(task); }
   void raise() noexcept override { wakeup_.raise(); }
 
@@ -132,16 +168,18 @@ class Scheduler final : public audited::TaskCore {
   SchedulerEvents* events_ = nullptr;
   std::uint64_t last_id_ = 0;
   unsigned nested_cancels_ = 0;
+  unsigned making_ = 0;
   bool running_ = false;
   bool closing_ = false;
   ExecutorStats stats_;
+  Slab slab_;
   Wakeup wakeup_;
 };
 
 // The executor's reference on its scheduler.
 class SchedulerOwner {
  public:
-  explicit SchedulerOwner(const audited::SlabOptions& memory) : scheduler_(std::make_unique<Scheduler>(memory).release()) {}
+  explicit SchedulerOwner(const SlabOptions& memory) : scheduler_(std::make_unique<Scheduler>(memory).release()) {}
   ~SchedulerOwner() { scheduler_->close(); }
   SchedulerOwner(const SchedulerOwner&) = delete;
   SchedulerOwner& operator=(const SchedulerOwner&) = delete;

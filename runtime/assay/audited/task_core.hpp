@@ -1,11 +1,11 @@
-// Purpose: the mechanisms under the scheduler: memory of tasks, the ready queue, the two kinds of wakers, and the way from a
-//   waker, a slot or an inbox node back to its task. What they mean for a task's life is the scheduler's (scheduler.hpp).
+// Purpose: the mechanisms under the scheduler: tasks in their slots, the ready queue, the two kinds of wakers, and the way from
+//   a waker, a slot or an inbox node back to its task. What they mean for a task's life is the scheduler's (scheduler.hpp).
 // Thread rules: the owner thread (the one that made it), but for what Inbox lets others do.
 // Invariants:
 //  (1) The ready queue is a FIFO of tasks with QUEUED set; being in it keeps a task's memory.
 //  (2) A wake only enqueues: no waker function polls, destroys a future, or runs user code.
-//  (3) Every RemoteNode of an inbox is the base of a TaskHeader; every slot of the slab that is live holds a Task, at its
-//      start; RawWaker::data of both tables is the task's RemoteNode.
+//  (3) Every RemoteNode of an inbox is the base of a TaskHeader; every slot that is occupied holds a Task, at its start;
+//      RawWaker::data of both tables is the task's RemoteNode.
 //  (4) The core lives until the executor and every adopted group have released it (Inbox).
 #pragma once
 
@@ -16,7 +16,7 @@
 
 #include "assay/audited/current.hpp"
 #include "assay/audited/inbox.hpp"
-#include "assay/audited/slab.hpp"
+#include "assay/audited/slab_chunk.hpp"
 #include "assay/audited/task.hpp"
 #include "assay/base/check.hpp"
 
@@ -34,7 +34,6 @@ class TaskCore : public Inbox {
   }
 
   bool has_ready() const noexcept { return ready_head_ != nullptr; }
-  Slab& slab() noexcept { return slab_; }
 
   // The core of a task.
   // SAFETY(T2): every Inbox that a task names is the TaskCore that made it, which outlives the task.
@@ -49,29 +48,35 @@ class TaskCore : public Inbox {
   virtual void local_wakers_gone(TaskHeader& task) noexcept = 0;
 
  protected:
-  explicit TaskCore(const SlabOptions& memory) : slab_(memory) {}
+  TaskCore() noexcept = default;
   virtual ~TaskCore() = default;
 
-  // Takes a slot and constructs a task there, its future from args. Null: full, and growth is off. Throws std::bad_alloc and
-  // what F's constructor throws, and then nothing has happened.
+  // Constructs a task in a slot that is live and empty, its future from args. Throws what F's constructor throws, and then
+  // the slot is empty as before.
   template <class F, class... Args>
-  Task<F>* make_task(Args&&... args) {
-    static_assert(alignof(Task<F>) <= Slab::slot_alignment, "a future may be aligned to 64 bytes at most");
-    const Slab::Taken taken = slab_.try_take(sizeof(Task<F>));
-    if (taken.slot == nullptr) return nullptr;
-    SlotGuard guard{slab_, taken.slot};
-    // SAFETY(T8): a fresh slot of at least this size and alignment; the core outlives the task (invariant 4).
-    Task<F>* const task = ::new (static_cast<void*>(taken.slot)) Task<F>(*this, std::forward<Args>(args)...);
-    guard.slot = nullptr;
+  Task<F>& make_task(SlabSlot& slot, Args&&... args) {
+    static_assert(alignof(Task<F>) <= SlabSlot::alignment, "a future may be aligned to 64 bytes at most");
+    ASSAY_CHECK(slot.is_live() && !slot.is_occupied() && slot.size() >= sizeof(Task<F>),
+                "internal: a task was to be made in a slot that is free, occupied or too small");
+    // SAFETY(T8): an empty slot of at least this size (checked) and alignment; the core outlives the task (invariant 4).
+    Task<F>* const task = ::new (static_cast<void*>(slot.bytes())) Task<F>(*this, std::forward<Args>(args)...);
     // SAFETY(T2): what task_in() and the tables rely on: the header, and the node in it, begin the slot.
-    ASSAY_ASSERT(static_cast<void*>(static_cast<RemoteNode*>(task)) == static_cast<void*>(taken.slot),
-                 "internal: a task's header does not begin its slot");
-    task->generation = taken.generation;
-    return task;
+    ASSAY_CHECK(static_cast<void*>(static_cast<RemoteNode*>(task)) == static_cast<void*>(slot.bytes()),
+                "internal: a task's header does not begin its slot");
+    slot.occupy();
+    task->generation = slot.generation();
+    return *task;
   }
 
-  // Ends a task that is done and that nothing holds (task invariant 2), and takes its memory back.
-  void free_task(TaskHeader& task) noexcept;
+  // Ends a task that is done and that nothing holds (task invariant 2). Returns its slot, which is empty then.
+  static std::byte* end_task(TaskHeader& task) noexcept;
+
+  // The task in a slot that is occupied.
+  // SAFETY(T2): an occupied slot holds a task at its start (invariant 3; make_task).
+  static TaskHeader& task_in(const SlabSlot& slot) noexcept {
+    ASSAY_CHECK(slot.is_occupied(), "internal: a task was looked for in an empty slot");
+    return task_of(*reinterpret_cast<RemoteNode*>(slot.bytes()));
+  }
 
   // Polls: true when done. The task has RUNNING set, which keeps it.
   static bool poll_task(TaskHeader& task, Executor* executor) noexcept;
@@ -98,31 +103,16 @@ class TaskCore : public Inbox {
   void close_tasks(Seen&& seen) noexcept {
     close([&](RemoteNode& node, std::uint64_t word) { seen(task_of(node), word); });
   }
-  // Calls visit(TaskHeader&) for each task whose memory is in use. `visit` may make and free tasks.
-  template <class Visit>
-  void for_each_in_memory(Visit&& visit) const {
-    slab_.for_each_live([&](std::byte* slot) { visit(task_in(slot)); });
-  }
 
-  // Aborts unless invariant 1 and the slab's hold. O(tasks).
-  void check_core() const noexcept;
+  // Aborts unless invariant 1 holds for the tasks in the ready queue; returns their number. O(tasks).
+  std::size_t check_ready() const noexcept;
 
   std::uint64_t local_wakes_ = 0;
   std::uint64_t enqueued_ = 0;
 
  private:
-  struct SlotGuard {
-    Slab& slab;
-    std::byte* slot;
-    ~SlotGuard() {
-      if (slot != nullptr) slab.release(slot);
-    }
-  };
-
   // SAFETY(T2): invariant 3.
   static TaskHeader& task_of(RemoteNode& node) noexcept { return static_cast<TaskHeader&>(node); }
-  // SAFETY(T2): invariant 3; make_task() asserts it.
-  static TaskHeader& task_in(std::byte* slot) noexcept { return task_of(*reinterpret_cast<RemoteNode*>(slot)); }
 
   void free_orphan(RemoteNode& node) noexcept override;
   void destroy_inbox() noexcept override;
@@ -130,7 +120,6 @@ class TaskCore : public Inbox {
   const std::uint64_t owner_thread_ = current_thread_id();
   TaskHeader* ready_head_ = nullptr;
   TaskHeader* ready_tail_ = nullptr;
-  Slab slab_;
 };
 
 }  // namespace assay::audited

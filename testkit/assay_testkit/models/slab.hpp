@@ -9,7 +9,7 @@
 #include <map>
 #include <span>
 
-#include "assay/audited/slab.hpp"
+#include "assay/slab.hpp"
 #include "assay_testkit/ledger.hpp"
 #include "assay_testkit/models/step.hpp"
 
@@ -75,7 +75,7 @@ class SlabModel {
     std::size_t size = 0;
   };
 
-  audited::SlabOptions options;
+  assay::detail::SlabOptions options;
   std::array<Entry, entry_count> entries{};
   bool large_reserved = false;
 };
@@ -131,7 +131,7 @@ class SlabSystem {
     expect(slab_.slots() >= live_ + abandoned_ + retired_, "slots()");
     for (const Entry& entry : entries_) {
       if (entry.bytes.data() == nullptr) continue;
-      expect(audited::Slab::generation(entry.bytes.data()) == entry.generation, "a slot's generation while it is taken");
+      expect(assay::detail::Slab::generation(entry.bytes.data()) == entry.generation, "a slot's generation while it is taken");
     }
   }
 
@@ -148,14 +148,14 @@ class SlabSystem {
 
   void take(Entry& entry, std::size_t size, const SlabModel& model) {
     const bool full = slab_.slots() == live_ + abandoned_ + retired_;
-    const audited::Slab::Taken taken = slab_.try_take(size);
+    const assay::detail::Slab::Taken taken = slab_.try_take(size);
     if (taken.slot == nullptr) {
       expect(!options_.growth, "a slab that may grow is never full");
       expect(model.large_reserved || full || size > options_.slot_bytes, "a slab said full that is not");
       return;
     }
     expect(options_.growth || !full, "a slab without growth handed out more than it has");
-    expect(reinterpret_cast<std::uintptr_t>(taken.slot) % audited::Slab::slot_alignment == 0, "alignment");
+    expect(reinterpret_cast<std::uintptr_t>(taken.slot) % assay::detail::Slab::slot_alignment == 0, "alignment");
     std::uint32_t& last = generations_[taken.slot];
     expect(taken.generation % 2 == 1 && taken.generation > last, "a slot's generation grows");
     last = taken.generation;
@@ -189,8 +189,8 @@ class SlabSystem {
   }
 
   Ledger& ledger_;
-  const audited::SlabOptions options_;
-  audited::Slab slab_;
+  const assay::detail::SlabOptions options_;
+  assay::detail::Slab slab_;
   std::array<Entry, SlabModel::entry_count> entries_{};
   std::map<std::byte*, std::uint32_t> generations_;
   std::size_t live_ = 0;

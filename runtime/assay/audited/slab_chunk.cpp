@@ -1,0 +1,60 @@
+// Purpose: chunks of slots. See slab_chunk.hpp.
+// Thread rules: see slab_chunk.hpp.
+// Invariants:
+//  (1) Behind a SlabChunk, in its own allocation, lie slots_.size() slots of slot_bytes_ each.
+#include "assay/audited/slab_chunk.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <new>
+
+#include "assay/audited/poison.hpp"
+
+namespace assay::audited {
+
+void SlabSlot::take() noexcept {
+  ASSAY_CHECK(!is_live(), "internal: a slab handed out a live slot");
+  // SAFETY(M2): the slot's own bytes, which nobody has.
+  unpoison(bytes(), size());
+  ++generation_;
+}
+
+void SlabSlot::release(std::uint32_t next) noexcept {
+  ASSAY_CHECK(is_live() && next % 2 == 0, "internal: a task's memory was released twice");
+  ASSAY_CHECK(!is_occupied_, "internal: a task's memory was released with the task in it");
+  // SAFETY(M1): the slot's own bytes, whose holder gives them back.
+  poison(bytes(), size());
+  generation_ = next;
+}
+
+std::unique_ptr<SlabChunk> SlabChunk::make(std::size_t slot_bytes, detail::SlabClass& size_class) {
+  ASSAY_CHECK(slot_bytes > 0, "internal: a slot of no size");
+  if (slot_bytes > std::size_t{PTRDIFF_MAX} - alignment) throw std::bad_alloc();
+  const std::size_t rounded = (slot_bytes + SlabSlot::alignment - 1) / SlabSlot::alignment * SlabSlot::alignment;
+  const std::size_t capacity = std::max((alignment - sizeof(SlabChunk)) / rounded, std::size_t{1});
+  std::vector<SlabSlot> slots(capacity);
+  // SAFETY(M3): raw memory for the chunk and its slots, which does not overflow: one slot is below PTRDIFF_MAX - 64 KiB, and
+  // several fit into 64 KiB. The constructor does not throw; unique_ptr frees it.
+  return std::unique_ptr<SlabChunk>(::new (::operator new(sizeof(SlabChunk) + capacity * rounded, std::align_val_t{alignment}))
+                                        SlabChunk(rounded, std::move(slots), size_class));
+}
+
+SlabChunk::SlabChunk(std::size_t slot_bytes, std::vector<SlabSlot> slots, detail::SlabClass& size_class) noexcept
+    : slot_bytes_(slot_bytes), size_class_(size_class), slots_(std::move(slots)) {
+  std::uint32_t index = 0;
+  for (SlabSlot& slot : slots_) {
+    slot.index_ = index++;
+    slot.chunk_ = this;
+    // SAFETY(M1): the slot's own bytes, which nobody has yet.
+    poison(slot.bytes(), slot_bytes_);
+  }
+}
+
+SlabChunk::~SlabChunk() {
+  // SAFETY(M2): all bytes of all slots, before the system gets them back; no slot is in use any more.
+  unpoison(slots_.front().bytes(), slots_.size() * slot_bytes_);
+}
+
+void SlabChunk::operator delete(void* chunk) noexcept { ::operator delete(chunk, std::align_val_t{alignment}); }
+
+}  // namespace assay::audited

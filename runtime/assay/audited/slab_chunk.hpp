@@ -1,0 +1,124 @@
+// Purpose: memory for tasks: one allocation cut into slots of one size, with a record of each slot beside it.
+//
+//     [ SlabChunk | slot 0 | slot 1 | ... ]      SlabSlot 0, SlabSlot 1, ...
+//
+// A chunk is aligned to 64 KiB and its slots begin in its first 64 KiB, so that a slot's chunk is found by masking its address.
+// Which free slot is taken, and when a chunk is made, is the safe layer's (assay/slab.hpp).
+//
+// Thread rules: one thread, the owner; the destructor on any thread, after everybody else is done.
+// Invariants:
+//  (1) A slot is live while its generation is odd, free while it is even: take() makes it live, release() free. Both check.
+//  (2) The bytes of a free slot are poisoned.
+//  (3) A slot that is occupied holds a task, at its start: it is live, and stays so until it is vacated.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "assay/base/check.hpp"
+
+namespace assay::detail {
+struct SlabClass;  // the safe layer's: the slots of one size
+}
+
+namespace assay::audited {
+
+class SlabChunk;
+
+class SlabSlot {
+ public:
+  static constexpr std::size_t alignment = 64;
+
+  // Of no chunk: only SlabChunk makes real ones.
+  SlabSlot() noexcept = default;
+  SlabSlot(const SlabSlot&) = delete;
+  SlabSlot& operator=(const SlabSlot&) = delete;
+
+  // The slot that begins at `bytes`, which are in a chunk. Aborts when none does.
+  static SlabSlot& of(const std::byte* bytes) noexcept;
+
+  std::byte* bytes() const noexcept;
+  std::size_t size() const noexcept;
+  detail::SlabClass& size_class() const noexcept;
+  std::uint32_t generation() const noexcept { return generation_; }
+  bool is_live() const noexcept { return generation_ % 2 == 1; }
+  bool is_occupied() const noexcept { return is_occupied_; }
+
+  // From here on the bytes may be used; their contents are undefined.
+  void take() noexcept;
+  // From here on they may not. `next` is the generation from which the slot goes on.
+  void release(std::uint32_t next) noexcept;
+
+  // A task begins its life in the slot, or has ended it.
+  void occupy() noexcept {
+    ASSAY_CHECK(is_live() && !is_occupied_, "internal: two tasks were made in one slot");
+    is_occupied_ = true;
+  }
+  void vacate() noexcept {
+    ASSAY_CHECK(is_occupied_, "internal: a task left a slot that has none");
+    is_occupied_ = false;
+  }
+
+  SlabSlot* next_free = nullptr;  // for the safe layer's chain of free slots
+
+ private:
+  friend class SlabChunk;
+
+  SlabChunk* chunk_ = nullptr;
+  std::uint32_t index_ = 0;
+  std::uint32_t generation_ = 0;
+  bool is_occupied_ = false;
+};
+
+class alignas(SlabSlot::alignment) SlabChunk {
+ public:
+  // As many slots of at least `slot_bytes` as fit into 64 KiB, or one; all are free. Throws std::bad_alloc.
+  static std::unique_ptr<SlabChunk> make(std::size_t slot_bytes, detail::SlabClass& size_class);
+  ~SlabChunk();
+  SlabChunk(const SlabChunk&) = delete;
+  SlabChunk& operator=(const SlabChunk&) = delete;
+
+  // SAFETY(M3): gives back what make() allocated, with the same alignment.
+  static void operator delete(void* chunk) noexcept;
+
+  std::span<SlabSlot> slots() noexcept { return slots_; }
+
+ private:
+  friend class SlabSlot;
+  static constexpr std::size_t alignment = std::size_t{64} << 10;
+  static constexpr std::uint64_t magic = 0x61737361796d656d;
+
+  SlabChunk(std::size_t slot_bytes, std::vector<SlabSlot> slots, detail::SlabClass& size_class) noexcept;
+
+  const std::uint64_t magic_ = magic;
+  const std::size_t slot_bytes_;
+  detail::SlabClass& size_class_;
+  std::vector<SlabSlot> slots_;
+};
+
+inline std::size_t SlabSlot::size() const noexcept { return chunk_->slot_bytes_; }
+inline detail::SlabClass& SlabSlot::size_class() const noexcept { return chunk_->size_class_; }
+
+// SAFETY(M4): a chunk numbers its slots from 0, and behind it lies room for all of them (make).
+inline std::byte* SlabSlot::bytes() const noexcept {
+  ASSAY_CHECK(chunk_ != nullptr, "internal: a slot of no slab was used");
+  return reinterpret_cast<std::byte*>(chunk_ + 1) + index_ * chunk_->slot_bytes_;
+}
+
+// SAFETY(M5): a chunk begins at a multiple of its alignment, less than that before each of its slots; the magic confirms that
+// it is one, and the slot's own address that `bytes` is the beginning of a slot.
+inline SlabSlot& SlabSlot::of(const std::byte* bytes) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(bytes);
+  auto* const chunk = reinterpret_cast<SlabChunk*>(address & ~(SlabChunk::alignment - 1));
+  ASSAY_CHECK(chunk->magic_ == SlabChunk::magic, "internal: a pointer that is in no slab was given to one");
+  const std::size_t index = (address - reinterpret_cast<std::uintptr_t>(chunk + 1)) / chunk->slot_bytes_;
+  ASSAY_CHECK(index < chunk->slots_.size() && chunk->slots_.at(index).bytes() == bytes,
+              "internal: a slab was given a pointer into a slot");
+  return chunk->slots_.at(index);
+}
+
+}  // namespace assay::audited

@@ -1,0 +1,211 @@
+// The timer queue by itself: order, re-arming, leaving, and wakers that use the queue from inside.
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "assay/timer_queue.hpp"
+#include "assay/waker.hpp"
+#include "assay_testkit/allocation_counter.hpp"
+#include "assay_testkit/counting_waker.hpp"
+
+using assay::Duration;
+using assay::Instant;
+using assay::LocalWaker;
+using assay::Timer;
+using assay::TimerQueue;
+using assay::testkit::CountingWaker;
+
+namespace {
+
+constexpr Instant at(std::int64_t nanoseconds) { return Instant(Duration(nanoseconds)); }
+
+}  // namespace
+
+TEST_CASE("timers fire by deadline, and in the order of arming where deadlines are equal", "[time]") {
+  TimerQueue queue;
+  std::array<Timer, 200> timers;
+  std::vector<std::size_t> fired;
+  // Deadlines 0 to 9, each many times, in a scattered order.
+  const auto deadline_of = [](std::size_t i) { return static_cast<std::int64_t>(i * 7 % 10); };
+  for (std::size_t i = 0; i < timers.size(); ++i) {
+    queue.arm(timers.at(i), at(deadline_of(i)), LocalWaker(assay::function_waker([&fired, i] { fired.push_back(i); })));
+    REQUIRE(queue.size() == i + 1);
+    REQUIRE(queue.check_deep() == i + 1);
+    REQUIRE(queue.owns(timers.at(i)));
+  }
+  std::size_t before = 0;
+  for (std::int64_t now = -1; now < 10; ++now) {
+    REQUIRE(queue.next_deadline() == at(now < 0 ? 0 : now));
+    REQUIRE(queue.fire(at(now)) == (now < 0 ? 0U : 20U));
+    REQUIRE(queue.check_deep() == timers.size() - fired.size());
+    for (std::size_t i = before; i < fired.size(); ++i) {
+      CHECK(deadline_of(fired.at(i)) == now);
+      if (i > before) CHECK(fired.at(i - 1) < fired.at(i));
+    }
+    before = fired.size();
+  }
+  CHECK(fired.size() == timers.size());
+  CHECK(queue.empty());
+  CHECK(!queue.next_deadline());
+  for (const Timer& timer : timers) CHECK((timer.has_fired() && !timer.is_armed()));
+}
+
+TEST_CASE("deadlines at both ends of time", "[time]") {
+  TimerQueue queue;
+  CountingWaker counting;
+  Timer first;
+  Timer last;
+  {
+    const LocalWaker waker(counting.waker());
+    queue.arm(last, Instant::max(), waker);
+    queue.arm(first, Instant::min(), waker);
+  }
+  CHECK(queue.next_deadline() == Instant::min());
+  CHECK(queue.fire(Instant::min()) == 1);
+  CHECK(first.has_fired());
+  CHECK(queue.fire(at(INT64_MAX - 1)) == 0);
+  CHECK(!last.has_fired());
+  CHECK(queue.fire(Instant::max()) == 1);
+  CHECK(last.has_fired());
+  CHECK(counting.wakes() == 2);
+  CHECK(counting.drops() == counting.clones() + 1);
+  CHECK(queue.check_deep() == 0);
+}
+
+TEST_CASE("arming again moves a timer, also to another queue; the waker is the latest", "[time]") {
+  TimerQueue queue;
+  TimerQueue other;
+  CountingWaker a;
+  CountingWaker b;
+  Timer timer;
+  queue.arm(timer, at(10), a.waker());
+  queue.arm(timer, at(20), b.waker());
+  CHECK(queue.size() == 1);
+  CHECK(queue.fire(at(10)) == 0);
+  TimerQueue::update(timer, a.waker());
+  other.arm(timer, at(5), b.waker());
+  CHECK(queue.empty());
+  CHECK(!queue.owns(timer));
+  CHECK(other.owns(timer));
+  CHECK(other.fire(at(5)) == 1);
+  CHECK(a.wakes() == 0);
+  CHECK(b.wakes() == 1);
+  CHECK(timer.has_fired());
+  other.arm(timer, at(6), a.waker());
+  CHECK(!timer.has_fired());
+  timer.disarm();
+  timer.disarm();
+  CHECK(!timer.is_armed());
+  CHECK(other.fire(Instant::max()) == 0);
+  CHECK(a.wakes() == 0);
+  CHECK(a.drops() == a.clones() + 3);
+  CHECK(b.drops() == b.clones() + 2);
+}
+
+TEST_CASE("a timer leaves when it is destroyed; a queue lets go of its timers", "[time]") {
+  CountingWaker counting;
+  {
+    Timer outlives;
+    {
+      TimerQueue queue;
+      queue.arm(outlives, at(1), counting.waker());
+      {
+        Timer inside;
+        queue.arm(inside, at(0), counting.waker());
+        CHECK(queue.size() == 2);
+      }
+      CHECK(queue.size() == 1);
+      CHECK(queue.check_deep() == 1);
+      CHECK(queue.next_deadline() == at(1));
+    }
+    CHECK(!outlives.is_armed());
+    CHECK(!outlives.has_fired());
+  }
+  CHECK(counting.wakes() == 0);
+  CHECK(counting.drops() == counting.clones() + 2);
+}
+
+TEST_CASE("a wake may arm, disarm and destroy timers of the queue that fires", "[time]") {
+  TimerQueue queue;
+  std::vector<int> order;
+  std::optional<Timer> victim;
+  Timer second;
+  Timer added_due;
+  Timer added_later;
+  Timer first;
+  queue.arm(first, at(1), assay::function_waker([&] {
+              order.push_back(1);
+              CHECK(!first.is_armed());
+              victim.reset();
+              second.disarm();
+              queue.arm(added_due, at(1), assay::function_waker([&] { order.push_back(2); }));
+              queue.arm(added_later, at(9), assay::function_waker([&] { order.push_back(9); }));
+              queue.check_deep();
+            }));
+  victim.emplace();
+  queue.arm(*victim, at(1), assay::function_waker([&] { order.push_back(-1); }));
+  queue.arm(second, at(1), assay::function_waker([&] { order.push_back(-2); }));
+  CHECK(queue.fire(at(1)) == 2);
+  CHECK(order == std::vector<int>{1, 2});
+  CHECK(queue.check_deep() == 1);
+  CHECK(queue.fire(at(9)) == 1);
+  CHECK(order == std::vector<int>{1, 2, 9});
+}
+
+TEST_CASE("a wake may re-arm or destroy the very timer that fires", "[time]") {
+  TimerQueue queue;
+  int wakes = 0;
+  auto timer = std::make_unique<Timer>();
+  queue.arm(*timer, at(1), assay::function_waker([&] {
+              ++wakes;
+              CHECK(timer->has_fired());
+              queue.arm(*timer, at(2), assay::function_waker([&] {
+                          ++wakes;
+                          timer.reset();
+                        }));
+            }));
+  CHECK(queue.fire(at(1)) == 1);
+  CHECK(queue.size() == 1);
+  CHECK(queue.fire(at(2)) == 1);
+  CHECK(wakes == 2);
+  CHECK(timer == nullptr);
+  CHECK(queue.check_deep() == 0);
+}
+
+TEST_CASE("a waker that is dropped with its timer finds the timer gone from the queue", "[time]") {
+  // The waker's own code runs in ~Timer and in disarm(): firing the queue from there must not reach the timer.
+  TimerQueue queue;
+  std::uint64_t fired = 0;
+  CountingWaker counting;
+  std::optional<Timer> timer(std::in_place);
+  queue.arm(*timer, at(1), LocalWaker(counting.waker()));
+  counting.on_drop = [&] { fired += queue.fire(Instant::max()); };
+  SECTION("destroyed") { timer.reset(); }
+  SECTION("disarmed") { timer->disarm(); }
+  CHECK(fired == 0);
+  CHECK(queue.check_deep() == 0);
+  CHECK(counting.wakes() == 0);
+  CHECK(counting.drops() == counting.clones() + 1);
+}
+
+TEST_CASE("arming, firing and disarming allocate nothing", "[time]") {
+  TimerQueue queue;
+  CountingWaker counting;
+  const LocalWaker waker(counting.waker());
+  std::array<Timer, 64> timers;
+  const auto before = assay::testkit::allocation_counts();
+  for (int round = 0; round < 100; ++round) {
+    for (std::size_t i = 0; i < timers.size(); ++i) queue.arm(timers.at(i), at(static_cast<std::int64_t>(i)), waker);
+    for (std::size_t i = 0; i < timers.size(); i += 2) timers.at(i).disarm();
+    queue.fire(at(63));
+  }
+  const auto after = assay::testkit::allocation_counts();
+  CHECK(after.news == before.news);
+  CHECK(after.deletes == before.deletes);
+  CHECK(queue.empty());
+  CHECK(counting.wakes() == 3200);
+}
