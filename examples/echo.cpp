@@ -1,4 +1,5 @@
-// A TCP echo server: one thread, one executor, a task per client. Ctrl-C ends it: what has arrived by then is still echoed.
+// A TCP echo server: one thread, one executor, a task per client. Ctrl-C ends it: what has arrived by then is still
+// echoed.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -156,7 +157,8 @@ Async<void> serve(Executor& executor, posix::Fd listener, const posix::Fd& signa
   const std::size_t cut_off = server.open.size();
   server.clients.cancel_all();
   std::printf("served %llu clients, echoed %llu bytes, %llu broken connections, %zu cut off\n",
-              static_cast<unsigned long long>(server.totals.clients), static_cast<unsigned long long>(server.totals.bytes),
+              static_cast<unsigned long long>(server.totals.clients),
+              static_cast<unsigned long long>(server.totals.bytes),
               static_cast<unsigned long long>(server.totals.failed), cut_off);
 }
 

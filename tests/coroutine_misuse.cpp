@@ -138,13 +138,14 @@ TEST_CASE("abort: an Async that is polled or destroyed from inside its own poll"
 }
 
 TEST_CASE("abort: a coroutine that is resumed by something else than a poll", "[coroutine][abort]") {
-  // The handle can only be had by going around the runtime: through a Frame taken from the promise.
-  struct Thief {
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> handle) const noexcept { *stolen = handle; }
-    void await_resume() const noexcept {}
-    std::coroutine_handle<>* stolen;
-  };
-  // await_transform refuses what is neither a Future nor an Async, so no handle is to be had from inside.
-  CHECK_FALSE(requires(detail::AsyncPromise<void>& promise, Thief thief) { promise.await_transform(thief); });
+  // No awaitable of the user's gets a handle; these go around the runtime, through what a promise offers.
+  check_dies("a coroutine of assay was resumed by something else than a poll", [] {
+    detail::AsyncPromise<void> promise;
+    static_cast<void>(promise.context());
+  });
+  check_dies("the result of a coroutine was asked for that has not finished", [] {
+    detail::AsyncPromise<void> parent;
+    Async<int> child = number(1);
+    static_cast<void>(detail::ChildAwaiter<int>(parent, child).await_resume());
+  });
 }

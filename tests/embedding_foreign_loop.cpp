@@ -1,5 +1,5 @@
-// pollable_fd(): an executor inside somebody else's poll loop. The fd is readable when, and only when, run_until_stalled()
-// would have work to do.
+// pollable_fd(): an executor inside somebody else's poll loop. The fd is readable when, and only when,
+// run_until_stalled() would have work to do.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -271,7 +271,8 @@ TEST_CASE("wakes from another thread in every phase of a foreign loop are all se
     }
   };
   constexpr std::uint64_t rounds = 2000;
-  const auto follow = [](std::atomic<std::uint64_t>& of, std::atomic<std::uint64_t>& at, std::optional<Waker>& by) -> Async<void> {
+  const auto follow = [](std::atomic<std::uint64_t>& of, std::atomic<std::uint64_t>& at,
+                         std::optional<Waker>& by) -> Async<void> {
     for (std::uint64_t i = 1; i <= rounds; ++i) {
       Next next{of, by, i};
       co_await next;

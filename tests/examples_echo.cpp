@@ -40,7 +40,8 @@ struct Server {
 };
 
 std::string message(std::size_t client, std::size_t round) {
-  return "client " + std::to_string(client) + " says " + std::to_string(round) + std::string(round * 37 % 500, '.') + "\n";
+  return "client " + std::to_string(client) + " says " + std::to_string(round) + std::string(round * 37 % 500, '.') +
+         "\n";
 }
 
 }  // namespace
@@ -123,15 +124,14 @@ TEST_CASE("echo: Ctrl-C finishes what has arrived, and cuts off who does not tak
   REQUIRE(stuck);
   REQUIRE(idle->send("one"));
   REQUIRE(idle->receive(3) == "one");
-  // Until nothing goes through any more: the client sends, and never reads.
+  // The client sends and never reads, until nothing has gone through for a second: all buffers are full, both ways.
   const std::string block(65536, 'x');
-  while (::send(stuck->fd(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-  }
-  while (assay::test::poll_now(stuck->fd(), POLLOUT) != 0 &&
-         ::send(stuck->fd(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+  pollfd full{stuck->fd(), POLLOUT, 0};
+  while (::poll(&full, 1, 1000) == 1) {
+    REQUIRE(::send(stuck->fd(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
   }
   server.process.signal(SIGINT);
-  CHECK(idle->is_closed());  // at once: nothing was left to echo
+  CHECK(idle->is_closed());       // at once: nothing was left to echo
   server.process.signal(SIGINT);  // a second one: do not wait for the other
   CHECK(server.process.wait() == 0);
   CHECK(server.process.output().find("served 2 clients") != std::string::npos);
@@ -143,8 +143,13 @@ TEST_CASE("echo: its command line", "[examples]") {
   Subprocess help({example("echo"), "--help"});
   CHECK(help.wait() == 0);
   CHECK(help.output().starts_with("usage: echo [--port PORT]"));
-  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
-           {"--port"}, {"--port", "65536"}, {"--port", "-1"}, {"--port", "12x"}, {"--port", ""}, {"--prot", "1"}, {"7"}}) {
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{{"--port"},
+                                                                                     {"--port", "65536"},
+                                                                                     {"--port", "-1"},
+                                                                                     {"--port", "12x"},
+                                                                                     {"--port", ""},
+                                                                                     {"--prot", "1"},
+                                                                                     {"7"}}) {
     std::vector<std::string> command{example("echo")};
     command.insert(command.end(), wrong.begin(), wrong.end());
     Subprocess program(command);

@@ -211,5 +211,6 @@ TEST_CASE("ready tasks take turns", "[fairness]") {
 }
 
 TEST_CASE("polls_per_visit of 0 aborts with a line", "[fairness]") {
-  check_dies("ExecutorOptions::polls_per_visit is 0; it must be at least 1", [] { const Executor executor({.polls_per_visit = 0}); });
+  check_dies("ExecutorOptions::polls_per_visit is 0; it must be at least 1",
+             [] { const Executor executor({.polls_per_visit = 0}); });
 }

@@ -26,8 +26,8 @@ using assay::FdWait;
 using assay::Interest;
 using assay::JoinHandle;
 using assay::LocalWaker;
-using assay::Readiness;
 using assay::Reactor;
+using assay::Readiness;
 using assay::test::check_dies;
 using assay::test::PollBackend;
 using assay::test::SimulatedBackend;
@@ -62,10 +62,10 @@ TEMPLATE_TEST_CASE("a waker that stops or destroys the waits behind it, and befo
     watch(reactor, *waits.back(), [&, i] {
       woken.push_back(i);
       if (i != 2) return;
-      waits.at(0).reset();   // was woken already
-      waits.at(3)->stop();   // is ready in this batch, and not woken yet
-      waits.at(5).reset();   // the last in the table
-      waits.at(2).reset();   // itself
+      waits.at(0).reset();  // was woken already
+      waits.at(3)->stop();  // is ready in this batch, and not woken yet
+      waits.at(5).reset();  // the last in the table
+      waits.at(2).reset();  // itself
     });
   }
   CHECK(reactor.size() == 6);
@@ -79,8 +79,8 @@ TEMPLATE_TEST_CASE("a waker that stops or destroys the waits behind it, and befo
   CHECK(woken.size() == 4);
 }
 
-TEMPLATE_TEST_CASE("a waker that adds waits: they get nothing of this batch, and all of the next", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("a waker that adds waits: they get nothing of this batch, and all of the next", "[reactor]",
+                   PollBackend, SimulatedBackend) {
   TestType backend;
   Reactor& reactor = backend.reactor();
   const int fd = backend.open_reader();
@@ -245,7 +245,8 @@ TEST_CASE("a backend that forgets to let go of its waits does no harm", "[reacto
   wait.stop();
 }
 
-TEMPLATE_TEST_CASE("a waker that makes its own reactor wait aborts with a line", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("a waker that makes its own reactor wait aborts with a line", "[reactor]", PollBackend,
+                   SimulatedBackend) {
   check_dies("a Reactor was asked to wait by a waker that it was waking", [] {
     TestType backend;
     const int fd = backend.open_reader();

@@ -32,6 +32,13 @@ namespace {
 // A coroutine that waits, where FdEvent itself is the hand-written future.
 Async<Readiness> wait_for(int fd, Interest interest) { co_return co_await FdEvent(fd, interest); }
 
+// Polls an FdEvent that lives elsewhere.
+struct PollIt {
+  using Output = Readiness;
+  FdEvent& event;
+  assay::Poll<Readiness> poll(assay::Context& context) { return event.poll(context); }
+};
+
 constexpr Interest all_interests[] = {Interest::read, Interest::write, Interest::read_write};
 
 }  // namespace
@@ -113,7 +120,8 @@ TEMPLATE_TEST_CASE("NVAL, a number that is no open fd, wakes; before the wait an
   CHECK(state_of(executor) == State{.polls = 12, .completed = 6});
 }
 
-TEMPLATE_TEST_CASE("a reader and a writer on one fd: each is woken for its own", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("a reader and a writer on one fd: each is woken for its own", "[reactor]", PollBackend,
+                   SimulatedBackend) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_socket();
@@ -151,8 +159,8 @@ TEMPLATE_TEST_CASE("HUP and ERR wake both the reader and the writer", "[reactor]
   CHECK(state_of(executor) == State{.polls = 8, .completed = 4});
 }
 
-TEMPLATE_TEST_CASE("two readers on one fd: both are woken, and the later one finds nothing and waits again", "[reactor]",
-                   PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("two readers on one fd: both are woken, and the later one finds nothing and waits again",
+                   "[reactor]", PollBackend, SimulatedBackend) {
   // Spurious readiness, as it happens for real: what was announced is gone when the task comes to it.
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
@@ -184,7 +192,8 @@ TEMPLATE_TEST_CASE("two readers on one fd: both are woken, and the later one fin
   CHECK(state_of(executor) == State{.tasks = 2, .polls = 5, .completed = 2});
 }
 
-TEMPLATE_TEST_CASE("level-triggered: what was not taken is announced again", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("level-triggered: what was not taken is announced again", "[reactor]", PollBackend,
+                   SimulatedBackend) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_reader();
@@ -222,7 +231,8 @@ TEMPLATE_TEST_CASE("a cancelled wait leaves the table at once; what is left is s
   for (auto& task : tasks) {
     if (task) CHECK(task->is_finished());
   }
-  CHECK(state_of(executor) == State{.tasks = left, .polls = count + left, .completed = left, .cancelled = count - left});
+  CHECK(state_of(executor) ==
+        State{.tasks = left, .polls = count + left, .completed = left, .cancelled = count - left});
 }
 
 TEMPLATE_TEST_CASE("an event that comes while the executor sleeps", "[reactor]", PollBackend, SimulatedBackend) {
@@ -246,11 +256,6 @@ TEMPLATE_TEST_CASE("an FdEvent that is polled again by another task wakes that o
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_reader();
   FdEvent event(fd, Interest::read);
-  struct PollIt {
-    using Output = Readiness;
-    FdEvent& event;
-    assay::Poll<Readiness> poll(assay::Context& context) { return event.poll(context); }
-  };
   std::optional<JoinHandle<Readiness>> first(executor.spawn(PollIt{event}));
   executor.run_until_stalled();
   JoinHandle<Readiness> second = executor.spawn(PollIt{event});
@@ -299,15 +304,11 @@ TEMPLATE_TEST_CASE("an fd that is closed and reopened between waits, by a task w
   CHECK(reader.is_finished());
 }
 
-TEMPLATE_TEST_CASE("an FdEvent outlives its executor, and waits in another", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("an FdEvent outlives its executor, and waits in another", "[reactor]", PollBackend,
+                   SimulatedBackend) {
   TestType backend;
   const int fd = backend.open_reader();
   FdEvent event(fd, Interest::read);
-  struct PollIt {
-    using Output = Readiness;
-    FdEvent& event;
-    assay::Poll<Readiness> poll(assay::Context& context) { return event.poll(context); }
-  };
   {
     Executor gone;  // with a reactor of its own, that goes with it
     gone.spawn_detached(PollIt{event});

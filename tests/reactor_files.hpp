@@ -81,7 +81,9 @@ class Pipe : public Pair {
 // Both ends can do both.
 class SocketPair : public Pair {
  public:
-  SocketPair() { checked(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_.data()), "socketpair"); }
+  SocketPair() {
+    checked(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_.data()), "socketpair");
+  }
 };
 
 inline std::size_t open_files() {

@@ -1,5 +1,5 @@
-// The system refuses: no fd left, no epoll, no timer. Constructors throw std::system_error, and nothing leaks; over many
-// executors the number of open files is exact.
+// The system refuses: no fd left, no epoll, no timer. Constructors throw std::system_error, and nothing leaks; over
+// many executors the number of open files is exact.
 #include <cerrno>
 #include <cstdint>
 #include <memory>
@@ -33,6 +33,16 @@ using assay::testkit::SystemCall;
 using assay::testkit::SystemFaults;
 
 namespace {
+
+// Keeps its waker, and is never Ready.
+struct Keep {
+  using Output = void;
+  std::optional<assay::Waker>& waker;
+  assay::Poll<void> poll(assay::Context& context) {
+    waker = context.waker();
+    return assay::Pending;
+  }
+};
 
 // The errno of the std::system_error that `code` throws; 0 if it throws nothing.
 template <class Code>
@@ -131,14 +141,6 @@ TEST_CASE("the number of open files is exact over many executors", "[reactor]") 
 TEST_CASE("an executor's fd is closed with the last waker that outlives it, not before and not later", "[reactor]") {
   const std::size_t before = open_files();
   std::optional<assay::Waker> waker;
-  struct Keep {
-    using Output = void;
-    std::optional<assay::Waker>& waker;
-    assay::Poll<void> poll(assay::Context& context) {
-      waker = context.waker();
-      return assay::Pending;
-    }
-  };
   {
     Executor executor;
     executor.spawn_detached(Keep{waker});
@@ -167,11 +169,12 @@ TEST_CASE("10,000 waits at the same time, woken and cancelled", "[reactor]") {
   CHECK(state_of(executor) == State{.fds = count, .tasks = count, .polls = count});
   pipe.write("x");
   CHECK(executor.run_until_stalled() == (count + 1) / 2);
-  CHECK(state_of(executor) == State{.fds = count / 2, .tasks = count, .polls = count + (count + 1) / 2,
-                                    .completed = (count + 1) / 2});
+  CHECK(state_of(executor) ==
+        State{.fds = count / 2, .tasks = count, .polls = count + (count + 1) / 2, .completed = (count + 1) / 2});
   for (std::size_t i = 0; i < count; ++i) CHECK(tasks.at(i).is_finished() == (i % 2 == 0));
   tasks.clear();
-  CHECK(state_of(executor) == State{.polls = count + (count + 1) / 2, .completed = (count + 1) / 2, .cancelled = count / 2});
+  CHECK(state_of(executor) ==
+        State{.polls = count + (count + 1) / 2, .completed = (count + 1) / 2, .cancelled = count / 2});
 }
 
 TEST_CASE("10,000 waits one after the other", "[reactor]") {

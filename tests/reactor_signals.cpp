@@ -1,4 +1,5 @@
-// Signals and the kernel's bad moods: EINTR, real and injected, in every call; EAGAIN and ENOMEM from ppoll; what aborts.
+// Signals and the kernel's bad moods: EINTR, real and injected, in every call; EAGAIN and ENOMEM from ppoll; what
+// aborts.
 #include <pthread.h>
 #include <signal.h>
 

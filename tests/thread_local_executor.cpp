@@ -76,6 +76,24 @@ struct KeepWaker {
   }
 };
 
+// Polls all three, keeps both kinds of waker, and is never Ready.
+struct PollAll {
+  using Output = void;
+  std::optional<LocalWaker>& local;
+  std::optional<Waker>& any;
+  std::optional<TimeEvent>& first;
+  std::optional<TimeEvent>& second;
+  std::optional<FdEvent>& third;
+  Poll<void> poll(Context& context) {
+    local = context.local_waker();
+    any = context.waker();
+    static_cast<void>(first->poll(context));
+    static_cast<void>(second->poll(context));
+    static_cast<void>(third->poll(context));
+    return Pending;
+  }
+};
+
 }  // namespace
 
 TEST_CASE("a thread_local executor is destroyed with all that waits in it", "[thread_local]") {
@@ -118,22 +136,6 @@ TEST_CASE("thread_local handles, wakers and events around a thread_local executo
     thread_local std::optional<JoinHandle<void>> handle;
     thread_local std::optional<TimeEvent> timer;
 
-    struct PollAll {
-      using Output = void;
-      std::optional<LocalWaker>& local;
-      std::optional<Waker>& any;
-      std::optional<TimeEvent>& first;
-      std::optional<TimeEvent>& second;
-      std::optional<FdEvent>& third;
-      Poll<void> poll(Context& context) {
-        local = context.local_waker();
-        any = context.waker();
-        static_cast<void>(first->poll(context));
-        static_cast<void>(second->poll(context));
-        static_cast<void>(third->poll(context));
-        return Pending;
-      }
-    };
     outliving_timer.emplace(executor.now() + 1h);
     timer.emplace(executor.now() + 2h);
     outliving_fd.emplace(pipe.reader(), Interest::read);
@@ -148,7 +150,8 @@ TEST_CASE("thread_local handles, wakers and events around a thread_local executo
   CHECK(assay::test::open_files() == files);
 }
 
-TEST_CASE("a wake from a thread_local's destructor: of an executor that lives, and of one that is gone", "[thread_local]") {
+TEST_CASE("a wake from a thread_local's destructor: of an executor that lives, and of one that is gone",
+          "[thread_local]") {
   const std::size_t files = assay::test::open_files();
   std::optional<Waker> waker;
   bool woken_living = false;
@@ -214,16 +217,18 @@ TEST_CASE("destructors of a thread's variables may spawn, run and destroy execut
   Pipe pipe;
   int ran = 0;
   on_a_thread([&] {
-    // Made before the first coroutine frame of this thread, so destroyed after its cache is closed: frames then come from
-    // malloc and go back there.
+    // Made before the first coroutine frame of this thread, so destroyed after its cache is closed: frames then come
+    // from malloc and go back there.
     thread_local AtExit last;
     last.action = [&] {
       Executor executor;
-      ran += executor.block_on([](Ledger& counts) -> Async<int> {
-        const Counted local(counts, 1);
-        co_await assay::sleep(0ns);
-        co_return 1;
-      }, std::ref(ledger));
+      ran += executor.block_on(
+          [](Ledger& counts) -> Async<int> {
+            const Counted local(counts, 1);
+            co_await assay::sleep(0ns);
+            co_return 1;
+          },
+          std::ref(ledger));
       executor.spawn_detached(hold(ledger, pipe.reader(), 5));
       executor.run_until_stalled();
     };
@@ -256,10 +261,12 @@ TEST_CASE("a task's destructor that runs at thread exit may wake, spawn and canc
         ++destroyed;
         waker->wake_by_ref();
         const JoinHandle<void> cancelled = std::move(other);
-        executor.spawn_detached([](Ledger& counts) -> Async<void> {
-          const Counted local(counts, 2);
-          co_return;
-        }, std::ref(ledger));
+        executor.spawn_detached(
+            [](Ledger& counts) -> Async<void> {
+              const Counted local(counts, 2);
+              co_return;
+            },
+            std::ref(ledger));
       }
     };
     const auto keep_busy = [](Ledger& counts, int& count) -> Async<void> {
@@ -290,12 +297,14 @@ TEST_CASE("many threads, each with an executor of its own that lasts until the t
     for (int i = 0; i < 8; ++i) {
       threads.emplace_back([&good] {
         thread_local Executor executor;
-        const int value = executor.block_on([](Executor& own) -> Async<int> {
-          JoinHandle<void> forgotten = own.spawn(assay::sleep(1h));
-          forgotten.detach();
-          co_await assay::sleep(100us);
-          co_return 1;
-        }, std::ref(executor));
+        const int value = executor.block_on(
+            [](Executor& own) -> Async<int> {
+              JoinHandle<void> forgotten = own.spawn(assay::sleep(1h));
+              forgotten.detach();
+              co_await assay::sleep(100us);
+              co_return 1;
+            },
+            std::ref(executor));
         good += value;
       });
     }

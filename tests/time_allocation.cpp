@@ -28,8 +28,8 @@ using assay::VirtualClock;
 using assay::test::Pipe;
 using assay::test::State;
 using assay::test::state_of;
-using assay::testkit::AllocationCounts;
 using assay::testkit::allocation_counts;
+using assay::testkit::AllocationCounts;
 
 namespace {
 

@@ -43,8 +43,10 @@ TEST_CASE("a jump of years fires everything that is due, in order, and nothing e
     executor.spawn_detached(record_after(Duration(static_cast<std::int64_t>(random() % 280) * year.count()), order));
   }
   executor.run_until_stalled();
-  CHECK(state_of(executor) == State{.timers = executor.timers().size(), .tasks = executor.timers().size(),
-                                    .polls = 1000 + order.size(), .completed = order.size()});
+  CHECK(state_of(executor) == State{.timers = executor.timers().size(),
+                                    .tasks = executor.timers().size(),
+                                    .polls = 1000 + order.size(),
+                                    .completed = order.size()});
   for (const int years : {1, 12, 13, 100, 279, 292}) {
     clock.set(at(0) + years * (years == 292 ? 1h : Duration(year)));
     clock.set(years == 292 ? Instant::max() : clock.now());

@@ -60,7 +60,7 @@ TEST_CASE("durations too long for nanoseconds become the longest, or the shortes
 }
 
 TEST_CASE("fractions of a nanosecond are rounded up", "[time]") {
-  STATIC_REQUIRE(ns(In<1, 1'000'000'000'000>(1)) == 1);      // a picosecond
+  STATIC_REQUIRE(ns(In<1, 1'000'000'000'000>(1)) == 1);  // a picosecond
   STATIC_REQUIRE(ns(In<1, 1'000'000'000'000>(1000)) == 1);
   STATIC_REQUIRE(ns(In<1, 1'000'000'000'000>(1001)) == 2);
   STATIC_REQUIRE(ns(In<1, 1'000'000'000'000>(-1)) == 0);

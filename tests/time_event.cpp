@@ -31,11 +31,11 @@ using assay::Poll;
 using assay::Ready;
 using assay::TimeEvent;
 using assay::VirtualClock;
-using assay::testkit::Ledger;
-using assay::testkit::ScriptedFuture;
 using assay::test::check_dies;
 using assay::test::State;
 using assay::test::state_of;
+using assay::testkit::Ledger;
+using assay::testkit::ScriptedFuture;
 
 namespace {
 

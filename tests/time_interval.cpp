@@ -90,7 +90,8 @@ TEST_CASE("a tick that is dropped before it comes is not lost", "[time]") {
   Executor executor({.clock = &clock});
   Interval interval = assay::interval(10ns);
   std::vector<Seen> seen;
-  std::optional<JoinHandle<void>> task(executor.spawn(tick_for_ever, std::ref(interval), std::ref(clock), std::ref(seen)));
+  std::optional<JoinHandle<void>> task(
+      executor.spawn(tick_for_ever, std::ref(interval), std::ref(clock), std::ref(seen)));
   executor.run_until_stalled();
   task.reset();
   CHECK(executor.timers().empty());
@@ -151,7 +152,8 @@ TEST_CASE("an interval on the machine's clock is never early", "[time]") {
 
 TEST_CASE("an interval that is not positive, or outside an executor, aborts with a line", "[time]") {
   for (const Duration period : {Duration(0), Duration(-1), Duration::min()}) {
-    check_dies("interval() was given a period that is not positive", [period] { static_cast<void>(assay::interval(period)); });
+    check_dies("interval() was given a period that is not positive",
+               [period] { static_cast<void>(assay::interval(period)); });
   }
   check_dies("interval() was polled outside an Executor (in run()?)", [] {
     Interval interval = assay::interval(1s);

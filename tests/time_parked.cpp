@@ -83,9 +83,15 @@ TEST_CASE("an fd event adds an earlier timer while the executor sleeps for a lat
     CHECK(!timeout);  // the clock is virtual and does not advance by itself: only an event ends the sleep
     at_parks.push_back(state_of(executor));
     switch (reactor.parks()) {
-      case 1: reactor.set(7, POLLIN); break;
-      case 2: clock.set(at(10)); break;
-      default: clock.set(at(1000)); break;
+      case 1:
+        reactor.set(7, POLLIN);
+        break;
+      case 2:
+        clock.set(at(10));
+        break;
+      default:
+        clock.set(at(1000));
+        break;
     }
   };
   executor.block_on(late);
@@ -115,7 +121,8 @@ TEST_CASE("the machine's clock: a pipe adds an earlier timer while poll sleeps f
   CHECK(state_of(executor) == State{.timers = 1, .tasks = 1, .polls = 6, .completed = 2});
 }
 
-TEST_CASE("the machine's clock: another thread's wake adds an earlier timer while poll sleeps for a later one", "[time]") {
+TEST_CASE("the machine's clock: another thread's wake adds an earlier timer while poll sleeps for a later one",
+          "[time]") {
   SystemFaults calls;
   Executor executor;
   std::vector<int> order;
@@ -123,7 +130,8 @@ TEST_CASE("the machine's clock: another thread's wake adds an earlier timer whil
   std::atomic<bool> woken = false;
   std::atomic<bool> asleep = false;
   JoinHandle<void> late = executor.spawn(sleep_for(1h, order, 2));
-  const auto woken_then_sleeps = [](std::optional<Waker>& by, std::atomic<bool>& flag, std::vector<int>& into) -> Async<void> {
+  const auto woken_then_sleeps = [](std::optional<Waker>& by, std::atomic<bool>& flag,
+                                    std::vector<int>& into) -> Async<void> {
     WokenByThread event{by, flag};
     co_await event;
     co_await assay::sleep(1ms);

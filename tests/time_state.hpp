@@ -33,8 +33,10 @@ struct State {
 inline State state_of(Executor& executor) {
   executor.check_deep();
   const ExecutorStats& stats = executor.stats();
-  return State{executor.timers().size(), executor.reactor().size(), executor.live_tasks(), stats.polls,
-               stats.completed,          stats.threw,               stats.cancelled,       stats.stranded};
+  return State{executor.timers().size(), executor.reactor().size(),
+               executor.live_tasks(),    stats.polls,
+               stats.completed,          stats.threw,
+               stats.cancelled,          stats.stranded};
 }
 
 }  // namespace assay::test

@@ -1,4 +1,5 @@
-// timeout(): the value, the expiry, what is thrown, and cancelling it; the future inside is gone as soon as it is decided.
+// timeout(): the value, the expiry, what is thrown, and cancelling it; the future inside is gone as soon as it is
+// decided.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,12 +29,12 @@ using assay::Pending;
 using assay::Poll;
 using assay::Ready;
 using assay::VirtualClock;
-using assay::testkit::Counted;
-using assay::testkit::Ledger;
-using assay::testkit::ScriptedFuture;
 using assay::test::check_dies;
 using assay::test::State;
 using assay::test::state_of;
+using assay::testkit::Counted;
+using assay::testkit::Ledger;
+using assay::testkit::ScriptedFuture;
 
 namespace {
 

@@ -161,13 +161,13 @@ TEST_CASE("a wake may re-arm or destroy the very timer that fires", "[time]") {
   int wakes = 0;
   auto timer = std::make_unique<Timer>();
   queue.arm(*timer, at(1), assay::function_waker([&] {
-              ++wakes;
-              CHECK(timer->has_fired());
-              queue.arm(*timer, at(2), assay::function_waker([&] {
-                          ++wakes;
-                          timer.reset();
-                        }));
-            }));
+    ++wakes;
+    CHECK(timer->has_fired());
+    queue.arm(*timer, at(2), assay::function_waker([&] {
+      ++wakes;
+      timer.reset();
+    }));
+  }));
   CHECK(queue.fire(at(1)) == 1);
   CHECK(queue.size() == 1);
   CHECK(queue.fire(at(2)) == 1);

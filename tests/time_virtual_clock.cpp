@@ -1,5 +1,5 @@
-// VirtualClock: with auto_advance block_on jumps to the next deadline, and only when there is nothing else to do; without
-// it time stands still until it is told.
+// VirtualClock: with auto_advance block_on jumps to the next deadline, and only when there is nothing else to do;
+// without it time stands still until it is told.
 #include <poll.h>
 
 #include <cstdint>

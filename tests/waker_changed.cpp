@@ -79,7 +79,7 @@ void check_changed(Executor& executor, Leaf leaf, int extra_polls, std::uint64_t
 
 template <class F>
 Leaf leaf_of(std::shared_ptr<F> future, std::function<void()> fire, bool ends = true) {
-  return Leaf{[future](Context& context) { return future->poll(context).is_ready(); }, std::move(fire), ends};
+  return Leaf{[future = std::move(future)](Context& context) { return future->poll(context).is_ready(); }, std::move(fire), ends};
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ using assay::FdEvent;
 using assay::Interest;
 using namespace std::chrono_literals;
 
-std::string answer(Daemon& daemon, const std::string& command) {
+std::string answer(Daemon& daemon, std::string_view command) {
   if (command == "status") return daemon.status.line();
   if (command == "quit") {
     daemon.quit("watchd: told to quit");
@@ -37,7 +37,8 @@ std::string answer(Daemon& daemon, const std::string& command) {
   return "error: unknown command '" + printable(command) + "'; there are: status, quit";
 }
 
-// ---- directory ---------------------------------------------------------------------------------------------------------
+// ---- directory
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -67,6 +68,19 @@ void tell(Daemon& daemon, std::uint32_t mask, const std::string& name) {
   }
 }
 
+// What a read of inotify gave: events, each followed by its name.
+void tell_all(Daemon& daemon, std::string_view bytes) {
+  while (bytes.size() >= sizeof(inotify_event)) {
+    inotify_event event{};
+    std::memcpy(&event, bytes.data(), sizeof event);  // its place in the buffer need not be aligned
+    bytes.remove_prefix(sizeof event);
+    std::string name(bytes.substr(0, event.len));
+    bytes.remove_prefix(event.len);
+    name.resize(std::strlen(name.c_str()));  // padded with zeros
+    tell(daemon, event.mask, name);
+  }
+}
+
 }  // namespace
 
 DirectoryWatch::DirectoryWatch(const std::string& directory)
@@ -86,21 +100,13 @@ Async<void> DirectoryWatch::run(Daemon& daemon) {
       continue;
     }
     if (got < 0) posix::fail("cannot read from inotify");
-    std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
-    while (bytes.size() >= sizeof(inotify_event)) {
-      inotify_event event{};
-      std::memcpy(&event, bytes.data(), sizeof event);  // its place in the buffer need not be aligned
-      bytes.remove_prefix(sizeof event);
-      std::string name(bytes.substr(0, event.len));
-      bytes.remove_prefix(event.len);
-      name.resize(std::strlen(name.c_str()));  // padded with zeros
-      tell(daemon, event.mask, name);
-    }
+    tell_all(daemon, std::string_view(buffer.data(), static_cast<std::size_t>(got)));
     co_await assay::yield_now();
   }
 }
 
-// ---- control -----------------------------------------------------------------------------------------------------------
+// ---- control
+// -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -115,14 +121,17 @@ sockaddr_un address_of(const std::string& path) {
   return address;
 }
 
-posix::Fd unix_socket() { return posix::Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "cannot make a socket"); }
+posix::Fd unix_socket() {
+  return posix::Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "cannot make a socket");
+}
 
 // A socket's file stays behind when its program dies. Nobody answers there: it may be replaced.
 bool is_dead_socket(const std::string& path, const sockaddr_un& address) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
   const posix::Fd probe = unix_socket();
-  return ::connect(probe.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == ECONNREFUSED;
+  return ::connect(probe.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+         errno == ECONNREFUSED;
 }
 
 // Sends it all, or as much as a client takes that is there.
@@ -217,7 +226,8 @@ Async<void> ControlSocket::run(assay::Executor& executor, Daemon& daemon) {
   }
 }
 
-// ---- signals, stdin, reports -------------------------------------------------------------------------------------------
+// ---- signals, stdin, reports
+// -------------------------------------------------------------------------------------------
 
 Signals::Signals() : signals_(posix::take_signals({SIGINT, SIGTERM, SIGUSR1})) {}
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <assay/async.hpp>
 #include <assay/executor.hpp>
@@ -32,7 +33,7 @@ struct Daemon {
 };
 
 // The answer to a command: of stdin or of the control socket.
-std::string answer(Daemon& daemon, const std::string& command);
+std::string answer(Daemon& daemon, std::string_view command);
 
 // inotify on a directory.
 class DirectoryWatch {

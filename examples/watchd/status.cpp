@@ -31,7 +31,9 @@ void Status::say(std::string_view text) const {
   std::fflush(stdout);
 }
 
-double Status::uptime() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+double Status::uptime() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
 
 std::string Status::line() const {
   std::array<char, 32> seconds{};

@@ -20,4 +20,4 @@
 #include "assay/mutex.hpp"        // Mutex<T>
 #include "assay/oneshot.hpp"      // oneshot<T>
 #include "assay/channel.hpp"      // channel<T>
-#include "assay/audited/pin.hpp"  // Pinned, PinCell, PinRc, PinWeak
+#include "assay/pin.hpp"          // Pinned, PinCell, PinRc, PinWeak

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "assay/audited/intrusive_list.hpp"
-#include "assay/audited/pin.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/future.hpp"
+#include "assay/pin.hpp"
 
 namespace assay {
 

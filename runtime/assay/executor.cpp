@@ -158,7 +158,10 @@ std::vector<TaskInfo> Executor::tasks() {
 
 void Executor::on_unhandled_exception(TaskHeader& task, std::exception_ptr error) noexcept {
   if (options_.on_unhandled) {
+    // Also when JoinHandle::detach() calls it: the handler may not end the executor that owns it.
+    const bool was_in_turn = std::exchange(in_turn_, true);
     options_.on_unhandled(info_of(task), std::move(error));
+    in_turn_ = was_in_turn;
     return;
   }
   audited::report_line({"an exception left a detached task and ends the program: ", task.name});

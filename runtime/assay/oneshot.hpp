@@ -8,9 +8,9 @@
 #include <optional>
 #include <utility>
 
-#include "assay/audited/pin.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/future.hpp"
+#include "assay/pin.hpp"
 
 namespace assay {
 

@@ -154,6 +154,7 @@ void Scheduler::release_local(TaskHeader& task) noexcept {
 }
 
 void Scheduler::drop_handle(TaskHeader& task) noexcept {
+  const LocalWaker joiner = std::move(task.joiner);  // not woken: who awaited has just given that up
   cancel(task);
   release_handle(task);
 }

@@ -1,6 +1,7 @@
 #include "assay/slab.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "assay/base/check.hpp"
 
@@ -26,14 +27,16 @@ Slab::Slab(const SlabOptions& options)
 Slab::~Slab() { ASSAY_CHECK(live_ == 0, "internal: an executor's memory went while tasks were alive in it"); }
 
 std::size_t Slab::class_of(std::size_t size) noexcept {
-  ASSAY_ASSERT(size > 0, "internal: a slot of no size");
+  ASSAY_CHECK(size > 0, "internal: a slot of no size");
   const auto at = std::lower_bound(class_bytes.begin(), class_bytes.end(), size);
   return static_cast<std::size_t>(std::distance(class_bytes.begin(), at));
 }
 
 void Slab::grow(std::size_t size_class, std::size_t size) {
   SlabClass& home = classes_.at(size_class);
-  chunks_.push_back(audited::SlabChunk::make(std::max(size, home.slot_bytes), home));
+  const bool is_large = home.slot_bytes == 0;
+  chunks_.push_back(is_large ? audited::SlabChunk::make(size, 1, home)
+                             : audited::SlabChunk::make(home.slot_bytes, std::numeric_limits<std::size_t>::max(), home));
   slots_ += chunks_.back()->slots().size();
   for (SlabSlot& slot : chunks_.back()->slots()) make_free(slot);
 }

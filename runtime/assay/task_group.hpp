@@ -107,7 +107,6 @@ class TaskGroup {
    public:
     explicit Member(TaskGroup& group) noexcept : group_(group) {
       group_.members_.push_back(*this);
-      group_.newest_ = this;
     }
     ~Member() {
       unlink();
@@ -116,6 +115,7 @@ class TaskGroup {
     }
 
    protected:
+    void is_newest() noexcept { group_.newest_ = this; }
     void failed(std::exception_ptr error) noexcept {
       if (!group_.error_) group_.error_ = std::move(error);
       group_.wake_joiners();
@@ -132,7 +132,9 @@ class TaskGroup {
    public:
     using Output = void;
     template <class... Args>
-    explicit MemberOf(TaskGroup& group, Args&&... args) : Member(group), future_(std::forward<Args>(args)...) {}
+    explicit MemberOf(TaskGroup& group, Args&&... args) : Member(group), future_(std::forward<Args>(args)...) {
+      this->is_newest();  // last: moving the arguments may spawn into the same group
+    }
 
     Poll<void> poll(Context& context) {
       try {

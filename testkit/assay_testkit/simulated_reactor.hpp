@@ -1,5 +1,5 @@
-// A Reactor without a kernel: a test says which file descriptors are ready for what, and what happens while the executor
-// sleeps. Descriptors are only numbers here.
+// A Reactor without a kernel: a test says which file descriptors are ready for what, and what happens while the
+// executor sleeps. Descriptors are only numbers here.
 #pragma once
 
 #include <poll.h>

@@ -33,8 +33,8 @@ extern "C" char** environ;
 namespace assay::testkit {
 
 struct SubprocessOptions {
-  bool terminal = false;  // its stdout is a terminal (80 x 24), not a pipe
-  bool no_stdin = false;  // its stdin is closed
+  bool terminal = false;              // its stdout is a terminal (80 x 24), not a pipe
+  bool no_stdin = false;              // its stdin is closed
   std::chrono::seconds deadline{60};  // for each wait
 };
 

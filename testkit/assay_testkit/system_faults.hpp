@@ -14,13 +14,21 @@
 #include <limits>
 #include <utility>
 
-#include "assay/base/check.hpp"
 #include "assay/audited/system.hpp"
+#include "assay/base/check.hpp"
 
 namespace assay::testkit {
 
 enum class SystemCall : std::uint8_t {
-  ppoll, read, write, close, eventfd, epoll_create1, epoll_ctl, timerfd_create, timerfd_settime,
+  ppoll,
+  read,
+  write,
+  close,
+  eventfd,
+  epoll_create1,
+  epoll_ctl,
+  timerfd_create,
+  timerfd_settime,
 };
 
 // One at a time; holds for all threads from its construction to its destruction. Change it while no other thread calls.
@@ -106,9 +114,7 @@ constinit inline const audited::SystemCalls SystemFaults::table{
     [](unsigned initial, int flags) {
       return fails(SystemCall::eventfd) ? -1 : audited::real_system_calls().eventfd(initial, flags);
     },
-    [](int flags) {
-      return fails(SystemCall::epoll_create1) ? -1 : audited::real_system_calls().epoll_create1(flags);
-    },
+    [](int flags) { return fails(SystemCall::epoll_create1) ? -1 : audited::real_system_calls().epoll_create1(flags); },
     [](int epoll, int operation, int fd, epoll_event* event) {
       return fails(SystemCall::epoll_ctl) ? -1 : audited::real_system_calls().epoll_ctl(epoll, operation, fd, event);
     },

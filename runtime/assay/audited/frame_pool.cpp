@@ -43,14 +43,15 @@ constexpr std::size_t cache_limit(std::uint32_t frame_class) noexcept {
   return quarantine != 0 ? std::size_t{2} * quarantine : cache_bytes_per_class / class_bytes(frame_class);
 }
 
-// SAFETY(M3): the block begins right before the frame: take_frame() returned header + 1.
+// SAFETY(M7): the block begins right before the frame: take_frame() returned header + 1.
 FrameBlock* header_of(void* frame) noexcept { return static_cast<FrameBlock*>(frame) - 1; }
-// SAFETY(M3): every block has at least class_bytes(0) bytes behind its header.
+// SAFETY(M7): every block has at least one byte behind its header, so that this is inside its allocation.
 void* frame_of(FrameBlock* block) noexcept { return block + 1; }
 
 void give_back(FrameBlock* block) noexcept {
+  // SAFETY(M2): a block of the pool that is in no chain any more; a large one was never poisoned.
   if (block->frame_class != large) unpoison(frame_of(block), class_bytes(block->frame_class));
-  // SAFETY(M4): came from ::operator new in take_frame(), and is in no chain any more.
+  // SAFETY(M8): came from ::operator new in take_frame(), and is in no chain any more.
   ::operator delete(block);
 }
 
@@ -63,7 +64,7 @@ struct Reaper {
 };
 
 void register_reaper() {
-  // SAFETY(X4): the only thread-local with a destructor; after it the cache is closed and frames pass through.
+  // SAFETY(X3): the only thread-local with a destructor; after it the cache is closed and frames pass through.
   static thread_local Reaper reaper;
   static_cast<void>(&reaper);
   current.frames.registered = true;
@@ -71,7 +72,8 @@ void register_reaper() {
 
 }  // namespace
 
-// SAFETY(M4): raw memory for header and frame, which give_back() frees; the header begins its life at the block's start.
+// SAFETY(M1, M2, M6, M8): a block of the pool or a new one, which give_back() frees, with a header whose life begins at its
+// start; until it is handed out nobody has it, so that poisoning it is ours.
 void* take_frame(std::size_t size) {
   ASSAY_ASSERT(size > 0, "internal: a coroutine frame of no size");
   FrameCache& cache = current.frames;
@@ -96,7 +98,7 @@ void* take_frame(std::size_t size) {
   return frame_of(block);
 }
 
-// SAFETY(M3): the compiler frees what take_frame() gave for this frame; the mark confirms it.
+// SAFETY(M1, M6): the compiler frees what take_frame() gave for this frame, whose life is over; the mark confirms it.
 void free_frame(void* frame) noexcept {
   FrameCache& cache = current.frames;
   FrameBlock* const block = header_of(frame);

@@ -16,7 +16,9 @@
 namespace assay::audited {
 
 // `size` bytes aligned for any fundamental type. Throws std::bad_alloc.
+// SAFETY(M6): raw memory, as operator new and delete of a promise deal in it; what free_frame() gets, take_frame() gave.
 void* take_frame(std::size_t size);
+// SAFETY(M6): the other half of the pair: a frame that take_frame() gave, once; its header's mark confirms both.
 void free_frame(void* frame) noexcept;
 
 // This thread's counters.

@@ -54,13 +54,17 @@ class Inbox {
 
   // ---- any thread ----------------------------------------------------------------------------------------------
 
-  // One more Waker. Relaxed: the caller holds a reference already, so nothing is published or received.
+  // One more Waker.
+  // SAFETY(I5): relaxed: the caller holds a reference already, so the count cannot reach 0, and nothing is published or received.
   static void clone(RemoteNode& node) noexcept {
     const std::uint64_t old = node.word.fetch_add_relaxed(one);
     ASSAY_CHECK(count_of(old) < max_count, "too many Wakers of one task are alive");
   }
 
   // Tells the owner to poll the task. The caller holds a reference, before and after.
+  // SAFETY(I6): acq_rel, also when no bit changes: its release publishes what the caller wrote, and the owner acquires it when
+  // it clears the bits (invariant 5). The first load is a guess that the compare-exchange confirms: relaxed. Taking the bit back
+  // is acq_rel too: it comes before the decrement that frees the node.
   static void wake_by_ref(RemoteNode& node) noexcept {
     std::uint64_t old = node.word.load_relaxed();
     while (!node.word.compare_exchange_acq_rel(old, old | notified | in_inbox)) {
@@ -76,6 +80,8 @@ class Inbox {
   }
 
   // One Waker less. The last one tells the owner, or, when the owner is gone, frees the node.
+  // SAFETY(I5): acq_rel: what each holder did with the node happens before what the last one, or the owner whom it tells, does
+  // to end it. The first load is a guess that the compare-exchange confirms: relaxed.
   static void drop(RemoteNode& node) noexcept {
     std::uint64_t old = node.word.load_relaxed();
     std::uint64_t next = 0;
@@ -91,6 +97,7 @@ class Inbox {
   }
 
   // One reference on the inbox less; the last one destroys it.
+  // SAFETY(I9): acq_rel: every use of the inbox happens before its end, which comes with the last reference.
   void release_inbox() noexcept {
     const std::uint64_t old = references_.fetch_sub_acq_rel(1);
     ASSAY_CHECK(old > 0, "internal: an executor's core was released twice");
@@ -99,9 +106,11 @@ class Inbox {
 
   // ---- the owner -----------------------------------------------------------------------------------------------
 
+  // SAFETY(I9): relaxed: the owner holds a reference already.
   void retain_inbox() noexcept { references_.fetch_add_relaxed(1); }
 
-  // Whether a node waits. Relaxed: a push that is missed now is seen at the next look, or in prepare_sleep().
+  // Whether a node waits.
+  // SAFETY(I7): relaxed: compared only. A push that is missed now is seen at the next look; prepare_sleep() orders its own.
   bool has_mail() const noexcept { return head_.load_relaxed() != nullptr; }
 
   // Takes all nodes, oldest first, clears their bits, and calls seen(node, word before). O(nodes).
@@ -117,15 +126,16 @@ class Inbox {
   }
 
   // Announces sleep. True: block on what raise() wakes. False: there is mail, do not block.
+  // SAFETY(I8): acq_rel: both sides exchange the same variable after (owner: before) they look at the stack, so one of them sees
+  // the other: a pusher that comes later finds true and raises; if it came earlier, this exchange acquires its push.
   bool prepare_sleep() noexcept {
-    // Both sides exchange the same variable after (owner: before) touching the stack, so one of them sees the other: a
-    // pusher that comes later finds true and raises; if it came earlier, this exchange acquires its push.
     sleeping_.exchange_acq_rel(1);
     if (!has_mail()) return true;
     finish_sleep();
     return false;
   }
 
+  // SAFETY(I8): acq_rel, as each exchange here: it keeps the chain of releases unbroken that prepare_sleep() acquires.
   void finish_sleep() noexcept { sleeping_.exchange_acq_rel(0); }
 
  protected:
@@ -142,7 +152,9 @@ class Inbox {
   // SAFETY(I2): a mark that no node can have as its address (nodes are aligned); compared, never followed.
   static RemoteNode* closed_mark() noexcept { return reinterpret_cast<RemoteNode*>(std::uintptr_t{1}); }
 
-  // False: the inbox is closed; by the acquire of that read the owner's last writes are ours to see.
+  // False: the inbox is closed.
+  // SAFETY(I7): acquire: a push that meets CLOSED sees the owner's last writes, and may free the node. acq_rel: the owner that
+  // takes the stack sees the link, and whoever pushes next sees this push.
   bool push(RemoteNode& node) noexcept {
     RemoteNode* head = head_.load_acquire();
     do {
@@ -153,10 +165,12 @@ class Inbox {
     return true;
   }
 
+  // SAFETY(I8): acq_rel, the pusher's half of the handshake in prepare_sleep(); it comes after the push.
   void raise_if_sleeping() noexcept {
     if (sleeping_.exchange_acq_rel(0) != 0) raise();
   }
 
+  // SAFETY(I7): acq_rel: acquires the links of all pushes, and releases the owner's writes to whoever meets CLOSED.
   template <class Seen>
   void take(RemoteNode* replacement, Seen& seen) noexcept {
     RemoteNode* newest = head_.exchange_acq_rel(replacement);
@@ -171,6 +185,7 @@ class Inbox {
     while (oldest != nullptr) {
       RemoteNode& node = *oldest;
       oldest = node.next.get();  // before the bits are cleared: invariant 2
+      // SAFETY(I6): acq_rel: receives what the waking threads wrote, before the poll that follows (invariant 5).
       const std::uint64_t word = node.word.fetch_and_acq_rel(~(notified | in_inbox));
       ASSAY_CHECK((word & in_inbox) != 0, "internal: a task in an inbox was not marked so");
       seen(node, word);

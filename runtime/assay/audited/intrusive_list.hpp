@@ -98,7 +98,7 @@ class IntrusiveList {
 
   // The item after `item`, or null at the end. O(1).
   T* next(const T& item) const noexcept {
-    const ListLinks& here = static_cast<const ListNode<T, Tag>&>(item);
+    const ListNode<T, Tag>& here = item;
     ASSAY_CHECK(here.is_linked(), "internal: next() of an item that is in no list");
     return here.next_ == &head_ ? nullptr : owner(here.next_);
   }
@@ -133,7 +133,7 @@ class IntrusiveList {
   }
 
  private:
-  static ListLinks& links(T& item) noexcept { return static_cast<ListNode<T, Tag>&>(item); }
+  static ListLinks& links(ListNode<T, Tag>& item) noexcept { return item; }
 
   // SAFETY(L1): every link in the ring but the head was put there by push_*, as the ListNode<T, Tag> base of a T.
   static T* owner(ListLinks* link) noexcept { return static_cast<T*>(static_cast<ListNode<T, Tag>*>(link)); }

@@ -32,8 +32,8 @@
 namespace assay::audited {
 
 // Nobody may read or write these bytes until unpoison().
+// SAFETY(M1): the caller owns the bytes, and the life of what was in them is over. Changes shadow memory only.
 inline void poison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t size) noexcept {
-  // SAFETY(M1): annotates shadow memory of bytes that the caller owns and has ended the life of; no byte changes.
 #if defined(ASSAY_WITH_ASAN)
   ASAN_POISON_MEMORY_REGION(bytes, size);
 #endif
@@ -46,8 +46,8 @@ inline void poison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t si
 }
 
 // The bytes are a fresh block: addressable, contents undefined.
+// SAFETY(M2): the caller owns the bytes, and nothing lives in them. Changes shadow memory only.
 inline void unpoison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t size) noexcept {
-  // SAFETY(M2): annotates shadow memory of bytes that the caller owns; no byte changes.
 #if defined(ASSAY_WITH_ASAN)
   ASAN_UNPOISON_MEMORY_REGION(bytes, size);
 #endif

@@ -20,6 +20,7 @@ namespace assay {
 struct RawWaker;
 
 // The four duties of a waker. `data` is what RawWaker::data holds.
+// SAFETY(W1): erases the type of the data; who makes a RawWaker (from_raw's contract) pairs it with the table that knows it.
 struct RawWakerVTable {
   RawWaker (*clone)(void* data) noexcept;      // a new reference to the same task
   void (*wake)(void* data) noexcept;           // wake the task, and give up the reference
@@ -27,6 +28,7 @@ struct RawWakerVTable {
   void (*drop)(void* data) noexcept;           // give up the reference
 };
 
+// SAFETY(W1): the data and its table travel together, and only from_raw() makes a waker of them.
 struct RawWaker {
   void* data = nullptr;
   const RawWakerVTable* vtable = nullptr;
@@ -63,7 +65,6 @@ class BasicWaker {
     requires(!std::is_same_v<Kind, AnyThread>)
       : raw_(other.clone_raw()) {}
 
-  // SAFETY(W1): the table belongs to the data (from_raw's contract), and other's reference keeps the data alive.
   BasicWaker(const BasicWaker& other) noexcept : raw_(other.clone_raw()) {}
 
   BasicWaker(BasicWaker&& other) noexcept : raw_(std::exchange(other.raw_, noop_raw_waker())) {}
@@ -118,10 +119,9 @@ class BasicWaker {
 template <class W>
 class Borrowed {
  public:
-  // SAFETY(W3): the caller guarantees that `raw` stays valid while this object lives; no reference is taken or given
-  // up, since the union's destructor does not destroy the waker.
+  // SAFETY(W3): the caller keeps what `raw` refers to valid while this object lives; the reference is not ours, and is not
+  // given up, since nothing destroys a union's member.
   ASSAY_UNSAFE explicit Borrowed(RawWaker raw) noexcept : waker_(W::from_raw(raw)) {}
-  // SAFETY(W3): see the constructor; the borrowed reference is not given up here.
   ~Borrowed() {}
   Borrowed(const Borrowed&) = delete;
   Borrowed& operator=(const Borrowed&) = delete;

@@ -27,11 +27,11 @@ void SlabSlot::release(std::uint32_t next) noexcept {
   generation_ = next;
 }
 
-std::unique_ptr<SlabChunk> SlabChunk::make(std::size_t slot_bytes, detail::SlabClass& size_class) {
-  ASSAY_CHECK(slot_bytes > 0, "internal: a slot of no size");
+std::unique_ptr<SlabChunk> SlabChunk::make(std::size_t slot_bytes, std::size_t most, detail::SlabClass& size_class) {
+  ASSAY_CHECK(slot_bytes > 0 && most > 0, "internal: a slot of no size");
   if (slot_bytes > std::size_t{PTRDIFF_MAX} - alignment) throw std::bad_alloc();
   const std::size_t rounded = (slot_bytes + SlabSlot::alignment - 1) / SlabSlot::alignment * SlabSlot::alignment;
-  const std::size_t capacity = std::max((alignment - sizeof(SlabChunk)) / rounded, std::size_t{1});
+  const std::size_t capacity = std::clamp((alignment - sizeof(SlabChunk)) / rounded, std::size_t{1}, most);
   std::vector<SlabSlot> slots(capacity);
   // SAFETY(M3): raw memory for the chunk and its slots, which does not overflow: one slot is below PTRDIFF_MAX - 64 KiB, and
   // several fit into 64 KiB. The constructor does not throw; unique_ptr frees it.
@@ -55,6 +55,7 @@ SlabChunk::~SlabChunk() {
   unpoison(slots_.front().bytes(), slots_.size() * slot_bytes_);
 }
 
+// SAFETY(M3): make() is the only way to a chunk, and its unique_ptr is what calls this: once, with that alignment.
 void SlabChunk::operator delete(void* chunk) noexcept { ::operator delete(chunk, std::align_val_t{alignment}); }
 
 }  // namespace assay::audited

@@ -76,8 +76,8 @@ class SlabSlot {
 
 class alignas(SlabSlot::alignment) SlabChunk {
  public:
-  // As many slots of at least `slot_bytes` as fit into 64 KiB, or one; all are free. Throws std::bad_alloc.
-  static std::unique_ptr<SlabChunk> make(std::size_t slot_bytes, detail::SlabClass& size_class);
+  // Free slots of at least `slot_bytes`: as many as fit into 64 KiB, but at least one and at most `most`. Throws std::bad_alloc.
+  static std::unique_ptr<SlabChunk> make(std::size_t slot_bytes, std::size_t most, detail::SlabClass& size_class);
   ~SlabChunk();
   SlabChunk(const SlabChunk&) = delete;
   SlabChunk& operator=(const SlabChunk&) = delete;

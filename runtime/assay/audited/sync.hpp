@@ -18,26 +18,20 @@
 
 namespace assay::audited::sync {
 
+// SAFETY(I1): each accessor is one operation of std::atomic with the order that its name says; why that order suffices is
+// said where it is called.
 template <class T>
 class Atomic {
  public:
   constexpr explicit Atomic(T value) noexcept : value_(value) {}
 
-  // SAFETY(I1): each accessor is one operation of std::atomic with the order that its name says; why that order
-  // suffices is said where it is called.
   T load_relaxed() const noexcept { return value_.load(std::memory_order_relaxed); }
-  // SAFETY(I1): see above, one operation with the order in its name.
   T load_acquire() const noexcept { return value_.load(std::memory_order_acquire); }
-  // SAFETY(I1): see above, one operation with the order in its name.
   T exchange_acq_rel(T next) noexcept { return value_.exchange(next, std::memory_order_acq_rel); }
-  // SAFETY(I1): see above, one operation with the order in its name.
   T fetch_add_relaxed(T more) noexcept { return value_.fetch_add(more, std::memory_order_relaxed); }
-  // SAFETY(I1): see above, one operation with the order in its name.
   T fetch_sub_acq_rel(T less) noexcept { return value_.fetch_sub(less, std::memory_order_acq_rel); }
-  // SAFETY(I1): see above, one operation with the order in its name.
   T fetch_and_acq_rel(T mask) noexcept { return value_.fetch_and(mask, std::memory_order_acq_rel); }
   // May fail spuriously; on failure `expected` holds what was read, with acquire.
-  // SAFETY(I1): see above, one operation with the order in its name.
   bool compare_exchange_acq_rel(T& expected, T next) noexcept {
     return value_.compare_exchange_weak(expected, next, std::memory_order_acq_rel, std::memory_order_acquire);
   }

@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "assay/audited/pin.hpp"
+#include "assay/pin.hpp"
 #include "assay_testkit/ledger.hpp"
 #include "assay_testkit/models/step.hpp"
 

@@ -421,8 +421,10 @@ class TaskModel {
 
   // The handle's slot is empty already.
   void drop_handle(std::size_t task) {
+    const auto joiner = std::exchange(at(task).joiner, std::nullopt);  // not woken
     cancel(task);
     release_handle(task);
+    if (joiner) drop_local(*joiner);
   }
   void detach(std::size_t task) {
     if (at(task).outcome == TaskOutcome::error && !closing) log.emplace_back('u', task);
@@ -559,6 +561,8 @@ class TaskSystem {
    private:
     TaskSystem* system_;
     std::size_t task_;
+    // Few slots make a chunk of the slab, of which check_deep() looks at each. Never read.
+    [[maybe_unused]] std::array<std::byte, 3500> bulk_;
   };
 
   Poll<Counted> polled(std::size_t task, Context& context) {

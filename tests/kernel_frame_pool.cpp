@@ -1,0 +1,185 @@
+// Shows the pool of coroutine frames: sizes, alignment, reuse without malloc, its bound, its thread-local caches, blocks freed on
+// another thread and at thread exit; and that freeing twice or what is foreign aborts.
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include <catch2/generators/catch_generators.hpp>
+
+#include "assay/audited/frame_pool.hpp"
+#include "assay_testkit/allocation_counter.hpp"
+#include "support/dies.hpp"
+
+using namespace assay::audited;
+using assay::test::check_dies;
+
+namespace {
+
+#if defined(ASSAY_FRAME_POOL_PASS_THROUGH)
+constexpr bool recycles = false;
+#else
+constexpr bool recycles = true;
+#endif
+
+std::uint64_t news() { return assay::testkit::allocation_counts().news; }
+
+}  // namespace
+
+TEST_CASE("frame pool: blocks of any size are aligned, apart, and counted", "[kernel][frame_pool]") {
+  trim_frame_pool();
+  CHECK(check_frame_pool() == 0);
+  const FramePoolStats before = frame_pool_stats();
+  std::vector<std::pair<void*, std::size_t>> blocks;
+  constexpr std::array<std::size_t, 11> sizes{1, 16, 63, 64, 65, 500, 1000, 2047, 2048, 2049, 10000};
+  for (const std::size_t size : sizes) {
+    for (int i = 0; i < 2; ++i) {
+      void* const block = take_frame(size);
+      CHECK(reinterpret_cast<std::uintptr_t>(block) % __STDCPP_DEFAULT_NEW_ALIGNMENT__ == 0);
+      std::memset(block, static_cast<int>(blocks.size()), size);
+      blocks.emplace_back(block, size);
+    }
+  }
+  CHECK(frame_pool_stats().taken - before.taken == blocks.size());
+  CHECK(frame_pool_stats().allocated - before.allocated == blocks.size());
+  CHECK(check_frame_pool() == 0);
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const auto* const bytes = static_cast<const unsigned char*>(blocks.at(i).first);
+    for (std::size_t at = 0; at < blocks.at(i).second; ++at) {
+      if (bytes[at] != i) FAIL("two blocks overlap");
+    }
+    free_frame(blocks.at(i).first);
+    CHECK(frame_pool_stats().freed - before.freed == i + 1);
+    check_frame_pool();
+  }
+  // What is above 2048 bytes goes back to the system, and the rest is kept.
+  CHECK(check_frame_pool() == (recycles ? 18U : 0U));
+  trim_frame_pool();
+  CHECK(check_frame_pool() == 0);
+}
+
+TEST_CASE("frame pool: a steady load takes nothing from malloc", "[kernel][frame_pool]") {
+  if (!recycles) SKIP("the frame pool passes through in this build");
+  const std::size_t size = GENERATE(std::size_t{1}, std::size_t{200}, std::size_t{2048});
+  CAPTURE(size);
+  std::array<void*, 10> blocks{};
+  const auto round = [&] {
+    for (void*& block : blocks) block = take_frame(size);
+    for (void* const block : blocks) free_frame(block);
+  };
+  for (int i = 0; i < 10; ++i) round();  // more than the quarantine of level 3 is there now
+  const std::uint64_t before = news();
+  const FramePoolStats stats = frame_pool_stats();
+  for (int i = 0; i < 1000; ++i) round();
+  CHECK(news() == before);
+  CHECK(frame_pool_stats().allocated == stats.allocated);
+  CHECK(frame_pool_stats().taken - stats.taken == 10'000);
+  CHECK(frame_pool_stats().freed - stats.freed == 10'000);
+  check_frame_pool();
+}
+
+TEST_CASE("frame pool: what is cached is bounded", "[kernel][frame_pool]") {
+  if (!recycles) SKIP("the frame pool passes through in this build");
+  trim_frame_pool();
+  std::vector<void*> blocks;
+  constexpr std::size_t size = 2048;
+  constexpr std::size_t count = 3000;  // 6 MB
+  for (std::size_t i = 0; i < count; ++i) blocks.push_back(take_frame(size));
+  const std::uint64_t before = assay::testkit::allocation_counts().deletes;
+  for (void* const block : blocks) free_frame(block);
+  const std::size_t cached = check_frame_pool();
+  CHECK(cached < count);
+  CHECK(cached <= (std::size_t{4} << 20) / size);
+  CHECK(cached > 0);
+  CHECK(assay::testkit::allocation_counts().deletes - before == count - cached);
+  trim_frame_pool();
+  CHECK(assay::testkit::allocation_counts().deletes - before == count);
+}
+
+TEST_CASE("frame pool: the quarantine of level 3 hands out a block only after sixteen others", "[kernel][frame_pool]") {
+  if (!recycles) SKIP("the frame pool passes through in this build");
+  trim_frame_pool();
+  void* const first = take_frame(100);
+  free_frame(first);
+  void* const second = take_frame(100);
+  CHECK((second == first) == (ASSAY_HARDENING_LEVEL < 3));
+  free_frame(second);
+  std::size_t others = 0;
+  for (; others < 100; ++others) {
+    void* const next = take_frame(100);
+    free_frame(next);
+    if (next == first) break;
+  }
+  CHECK(others == (ASSAY_HARDENING_LEVEL < 3 ? 0U : 15U));
+  trim_frame_pool();
+}
+
+TEST_CASE("frame pool: a block may be freed on another thread, and caches go with their threads", "[kernel][frame_pool]") {
+  trim_frame_pool();
+  const FramePoolStats before = frame_pool_stats();
+  void* const given = take_frame(100);
+  void* taken = nullptr;
+  std::uint64_t kept = 0;
+  std::uint64_t stolen = 0;
+  std::thread([&] {
+    CHECK(frame_pool_stats().taken == 0);
+    free_frame(given);
+    kept = check_frame_pool();
+    stolen = frame_pool_stats().freed;
+    taken = take_frame(5000);
+  }).join();
+  CHECK(kept == (recycles ? 1U : 0U));
+  CHECK(stolen == 1);
+  free_frame(taken);
+  CHECK(frame_pool_stats().taken - before.taken == 1);
+  CHECK(frame_pool_stats().freed - before.freed == 1);
+  check_frame_pool();
+}
+
+TEST_CASE("frame pool: frames freed by destructors of thread-locals, before and after the cache is gone", "[kernel][frame_pool]") {
+  struct Holder {
+    void* block = nullptr;
+    FramePoolStats* report = nullptr;
+    ~Holder() {
+      if (block == nullptr) return;
+      free_frame(block);
+      check_frame_pool();
+      *report = frame_pool_stats();
+    }
+  };
+  // The cache registers its own end when it keeps its first block: before this thread-local is made, or after.
+  const bool cache_first = GENERATE(true, false);
+  CAPTURE(cache_first);
+  FramePoolStats at_the_end{};
+  std::thread([cache_first, &at_the_end] {
+    if (cache_first) free_frame(take_frame(100));
+    static thread_local Holder holder;
+    holder.report = &at_the_end;
+    holder.block = take_frame(100);
+    if (!cache_first) free_frame(take_frame(100));
+  }).join();
+  CHECK(at_the_end.taken == 2);
+  CHECK(at_the_end.freed == 2);  // and the leak checker is the judge of where they went
+  check_frame_pool();
+}
+
+TEST_CASE("abort: frame pool misuse", "[kernel][frame_pool][abort]") {
+  const char* const words = "internal: a coroutine frame was freed twice, or its header was overwritten";
+  if (recycles) {
+    check_dies(words, [] {
+      void* const block = take_frame(100);
+      free_frame(block);
+      free_frame(block);
+    });
+  }
+  check_dies(words, [] {
+    alignas(16) static std::array<std::byte, 256> foreign{};
+    free_frame(foreign.data() + 64);
+  });
+  check_dies(words, [] {
+    void* const block = take_frame(100);
+    std::memset(static_cast<std::byte*>(block) - 8, 0, 8);  // a write before the frame
+    free_frame(block);
+  });
+}
