@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 namespace assay::properties {
 
@@ -21,6 +22,9 @@ extern "C" void print_case(int) {
 
 // Catch2 reports the abort first, and then lets the handler that was there before it have its turn.
 [[maybe_unused]] const auto installed = std::signal(SIGABRT, print_case);
+
+// RapidCheck reads it at the first property; its own default of 100 cases is too few for a state machine.
+[[maybe_unused]] const int configured = ::setenv("RC_PARAMS", "max_success=500", 0);
 
 }  // namespace
 

@@ -167,6 +167,17 @@ class Executor final : private detail::SchedulerEvents {
   auto spawn(First&& first, Args&&... args) {
     return spawn(TaskName("task"), std::forward<First>(first), std::forward<Args>(args)...);
   }
+  // (By value, so that compilers see, and refuse, a coroutine whose arguments will be gone.)
+  template <class T>
+  JoinHandle<T> spawn(Async<T> future ASSAY_LIFETIMEBOUND) {
+    return spawn(TaskName("task"), std::move(future));
+  }
+  template <class T>
+  JoinHandle<T> spawn(TaskName name, Async<T> future ASSAY_LIFETIMEBOUND) {
+    auto* const task = make_task(name, std::move(future));
+    if (task == nullptr) throw ExecutorFull();
+    return handle_of(*task);
+  }
   template <class... Args>
   auto spawn(TaskName name, Args&&... args) {
     auto* const task = make_task(name, std::forward<Args>(args)...);

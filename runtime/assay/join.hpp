@@ -65,10 +65,10 @@ class [[nodiscard]] Join {
 };
 
 // A tuple of the values: Unit for void, a reference_wrapper for a reference.
-template <class... F>
-  requires(Future<std::decay_t<F>> && ...)
-Join<std::decay_t<F>...> join(F&&... futures) {
-  return Join<std::decay_t<F>...>(std::in_place, std::forward<F>(futures)...);
+// (By value, so that compilers see, and refuse, a coroutine whose arguments will be gone.)
+template <Future... F>
+Join<F...> join(F... futures ASSAY_LIFETIMEBOUND) {
+  return Join<F...>(std::in_place, std::move(futures)...);
 }
 
 }  // namespace assay

@@ -73,17 +73,18 @@ class [[nodiscard]] Select {
 };
 
 // A variant of the values: its index tells which future was first. Unit for void, a reference_wrapper for a reference.
-template <class... F>
-  requires(sizeof...(F) > 0 && (Future<std::decay_t<F>> && ...))
-Select<SelectOrder::fair, std::decay_t<F>...> select(F&&... futures) {
-  return Select<SelectOrder::fair, std::decay_t<F>...>(std::in_place, std::forward<F>(futures)...);
+// (By value, so that compilers see, and refuse, a coroutine whose arguments will be gone.)
+template <Future... F>
+  requires(sizeof...(F) > 0)
+Select<SelectOrder::fair, F...> select(F... futures ASSAY_LIFETIMEBOUND) {
+  return Select<SelectOrder::fair, F...>(std::in_place, std::move(futures)...);
 }
 
 // As select, but of several that are ready the first in the list wins.
-template <class... F>
-  requires(sizeof...(F) > 0 && (Future<std::decay_t<F>> && ...))
-Select<SelectOrder::biased, std::decay_t<F>...> select_biased(F&&... futures) {
-  return Select<SelectOrder::biased, std::decay_t<F>...>(std::in_place, std::forward<F>(futures)...);
+template <Future... F>
+  requires(sizeof...(F) > 0)
+Select<SelectOrder::biased, F...> select_biased(F... futures ASSAY_LIFETIMEBOUND) {
+  return Select<SelectOrder::biased, F...>(std::in_place, std::move(futures)...);
 }
 
 }  // namespace assay

@@ -149,10 +149,10 @@ class [[nodiscard]] Timeout {
   std::optional<Race> race_;
 };
 
-template <class Rep, class Period, class F>
-  requires Future<std::decay_t<F>>
-Timeout<std::decay_t<F>> timeout(std::chrono::duration<Rep, Period> delay, F&& future) {
-  return Timeout<std::decay_t<F>>(saturating_duration(delay), std::forward<F>(future));
+// (By value, so that compilers see, and refuse, a coroutine whose arguments will be gone.)
+template <class Rep, class Period, Future F>
+Timeout<F> timeout(std::chrono::duration<Rep, Period> delay, F future ASSAY_LIFETIMEBOUND) {
+  return Timeout<F>(saturating_duration(delay), std::move(future));
 }
 
 }  // namespace assay

@@ -1,11 +1,9 @@
 // What a mutex guards is touched under it only.
 // expect: requires holding mutex 'mutex_'
 // compiler: clang
-#include "assay/assay.hpp"
+#include "assay/audited/sync.hpp"
 
 using namespace assay;
-
-#include "assay/audited/sync.hpp"
 
 class Counter {
  public:

@@ -15,7 +15,8 @@
 //  (2) The owner clears IN_INBOX and NOTIFIED in one step, after it has read the node's link: from then on the node may be
 //      pushed again.
 //  (3) After a push, the pusher touches the node and the inbox only if it still holds a counted reference.
-//  (4) After CLOSED the owner touches no node any more; whoever brings a count to 0 frees the node, alone.
+//  (4) After CLOSED the owner touches only the nodes that it took, each until it has cleared its bits, and beyond that only
+//      where it found the count 0. All others are freed by whoever brings the count to 0, alone.
 //  (5) Each compare-exchange on a word is acq_rel, also when it changes nothing: its release publishes what the waking
 //      thread wrote before, and the owner's acquiring clear in drain() receives it before the poll that follows.
 #pragma once

@@ -117,6 +117,7 @@ concept Located = requires(const F& future) {
 template <class F>
 struct Task final : TaskOf<typename F::Output> {
   using Output = typename F::Output;
+  static_assert(std::is_nothrow_destructible_v<Stored<Output>>, "the destructor of what a future yields must not throw");
 
   template <class... Args>
   explicit Task(Inbox& owner, Args&&... args) : TaskOf<Output>(owner, table) {
@@ -202,7 +203,7 @@ struct Task final : TaskOf<typename F::Output> {
 
   static const std::source_location* location(const TaskHeader& header) noexcept {
     if constexpr (Located<F>) {
-      // SAFETY(T2): see self(); const. The future lives, since the task is not DONE.
+      // SAFETY(T2): the header is the base of a Task<F>, as for self(). The future lives, since the task is not DONE.
       if (!header.has(TaskFlags::done)) return static_cast<const Task&>(header).future.waiting_at();
     }
     return nullptr;

@@ -17,7 +17,7 @@ extern const RawWakerVTable local_vtable;
 
 // SAFETY(W6): both tables are used only with the RemoteNode* that raw() and the clone functions put into RawWaker::data.
 RemoteNode& node_of(void* data) noexcept { return *static_cast<RemoteNode*>(data); }
-// SAFETY(W6): see node_of; every RemoteNode is the base of a TaskHeader (task_core.hpp, invariant 3).
+// SAFETY(W6): `data` is such a RemoteNode, and every one is the base of a TaskHeader (task_core.hpp, invariant 3).
 TaskHeader& task_of(void* data) noexcept { return static_cast<TaskHeader&>(node_of(data)); }
 // SAFETY(W6): `data` is the node, as node_of expects. No reference is added.
 RawWaker raw(TaskHeader& task, const RawWakerVTable& table) noexcept { return {static_cast<RemoteNode*>(&task), &table}; }
@@ -27,11 +27,11 @@ RawWaker remote_clone(void* data) noexcept {
   Inbox::clone(node_of(data));
   return raw(task_of(data), remote_vtable);
 }
-// SAFETY(W6): see remote_clone.
+// SAFETY(W6): `data` is the node of raw(), kept by the reference that the caller has.
 void remote_wake_by_ref(void* data) noexcept { Inbox::wake_by_ref(node_of(data)); }
-// SAFETY(W6): see remote_clone.
+// SAFETY(W6): `data` is the node of raw(), kept by the reference that the caller has.
 void remote_drop(void* data) noexcept { Inbox::drop(node_of(data)); }
-// SAFETY(W6): see remote_clone; the wake comes first, while our reference counts.
+// SAFETY(W6): `data` is the node of raw(); the wake comes first, while our reference counts.
 void remote_wake(void* data) noexcept {
   Inbox::wake_by_ref(node_of(data));
   Inbox::drop(node_of(data));
@@ -45,16 +45,16 @@ RawWaker local_clone(void* data) noexcept {
   ++task.local_wakers;
   return raw(task, local_vtable);
 }
-// SAFETY(W7): see local_clone.
+// SAFETY(W7): `data` is the node of raw(), kept by local_wakers; wake_local() checks the thread.
 void local_wake_by_ref(void* data) noexcept { TaskCore::of(task_of(data)).wake_local(task_of(data)); }
-// SAFETY(W7): see local_clone.
+// SAFETY(W7): `data` is the node of raw(), kept by local_wakers until this call lowers it; the thread is checked.
 void local_drop(void* data) noexcept {
   TaskHeader& task = task_of(data);
   TaskCore::of(task).check_owner();
   ASSAY_CHECK(task.local_wakers > 0, "internal: a LocalWaker was dropped twice");
   if (--task.local_wakers == 0) TaskCore::of(task).local_wakers_gone(task);
 }
-// SAFETY(W7): see local_clone; the wake comes first, while our reference counts.
+// SAFETY(W7): `data` is the node of raw(); the wake comes first, while our reference counts.
 void local_wake(void* data) noexcept {
   local_wake_by_ref(data);
   local_drop(data);
