@@ -87,12 +87,12 @@ TEST_CASE("abort: PinCell misuse", "[kernel][pin][abort]") {
     const auto second = cell.borrow();
   });
   check_dies("a PinCell was destroyed while something of it was borrowed", [] {
-    std::optional<PinCell<int>> cell(std::in_place, std::in_place, 1);
+    auto cell = std::make_unique<PinCell<int>>(std::in_place, 1);
     const auto reader = cell->borrow();
     cell.reset();
   });
   check_dies("a PinCell was destroyed while something of it was borrowed", [] {
-    std::optional<PinCell<int>> cell(std::in_place, std::in_place, 1);
+    auto cell = std::make_unique<PinCell<int>>(std::in_place, 1);
     const auto writer = cell->borrow_mut();
     cell.reset();
   });

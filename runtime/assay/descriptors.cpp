@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 
 #include "assay/audited/system.hpp"
@@ -71,7 +70,7 @@ int wait_for(std::span<pollfd> fds, std::optional<std::int64_t> nanoseconds) noe
   const int error = errno;
   if (error != EINTR && error != EAGAIN && error != ENOMEM) {
     audited::fail("poll(2) refused to wait (more file descriptors than RLIMIT_NOFILE?)", __FILE__, __LINE__,
-                  std::strerror(error));
+                  std::generic_category().message(error).c_str());
   }
   for (pollfd& entry : fds) entry.revents = 0;
   return 0;

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -17,14 +16,9 @@
 
 namespace assay {
 
-// Which of several ready futures wins.
-enum class SelectOrder : std::uint8_t {
-  fair,    // each is polled first equally often: by turns, from a pseudo-random start (ExecutorOptions::seed)
-  biased,  // the earlier one in the list
-};
-
-// Ready when one is; that moment all others are destroyed. Each poll polls each, until one is Ready.
-template <SelectOrder Order, Future... F>
+// Ready when one is; that moment all others are destroyed. Each poll polls each, until one is Ready: by turns, from a
+// pseudo-random start (ExecutorOptions::seed), or, Biased, in the order of the list.
+template <bool Biased, Future... F>
 class [[nodiscard]] Select {
  public:
   using Output = std::variant<Stored<typename F::Output>...>;
@@ -46,7 +40,7 @@ class [[nodiscard]] Select {
 
  private:
   std::size_t choose_first(Context& context) noexcept {
-    if constexpr (Order == SelectOrder::biased) return 0;
+    if (Biased) return 0;
     if (!started_) {
       started_ = true;
       if (context.executor() != nullptr) next_ = context.executor()->random() % sizeof...(F);
@@ -76,15 +70,15 @@ class [[nodiscard]] Select {
 // (By value, so that compilers see, and refuse, a coroutine whose arguments will be gone.)
 template <Future... F>
   requires(sizeof...(F) > 0)
-Select<SelectOrder::fair, F...> select(F... futures ASSAY_LIFETIMEBOUND) {
-  return Select<SelectOrder::fair, F...>(std::in_place, std::move(futures)...);
+Select<false, F...> select(F... futures ASSAY_LIFETIMEBOUND) {
+  return Select<false, F...>(std::in_place, std::move(futures)...);
 }
 
 // As select, but of several that are ready the first in the list wins.
 template <Future... F>
   requires(sizeof...(F) > 0)
-Select<SelectOrder::biased, F...> select_biased(F... futures ASSAY_LIFETIMEBOUND) {
-  return Select<SelectOrder::biased, F...>(std::in_place, std::move(futures)...);
+Select<true, F...> select_biased(F... futures ASSAY_LIFETIMEBOUND) {
+  return Select<true, F...>(std::in_place, std::move(futures)...);
 }
 
 }  // namespace assay

@@ -31,12 +31,14 @@ constexpr SystemCalls real{
 // SAFETY(Y4): the table in use: one pointer, changed and read atomically; tables outlive their use (invariant 3).
 constinit sync::Atomic<const SystemCalls*> in_use{&real};
 
+// SAFETY(Y4): acquire, so that the table's entries are seen with its address.
 const SystemCalls& calls() noexcept { return *in_use.load_acquire(); }
 
 }  // namespace
 
 const SystemCalls& real_system_calls() noexcept { return real; }
 
+// SAFETY(Y4): acq_rel, so that the table's entries are seen with its address.
 void replace_system_calls(const SystemCalls* replacement) noexcept {
   in_use.exchange_acq_rel(replacement != nullptr ? replacement : &real);
 }
