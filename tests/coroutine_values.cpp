@@ -217,7 +217,8 @@ TEST_CASE("loops and branches around co_await", "[coroutine]") {
   auto body = []() -> Async<int> {
     int sum = 0;
     for (int i = 0; i < 100; ++i) {
-      const int value = co_await (i % 2 == 0 ? number(i) : number_later(i));
+      Async<int> child = i % 2 == 0 ? number(i) : number_later(i);  // g++ 12 miscompiles co_await (a ? b() : c())
+      const int value = co_await child;
       if (value % 3 == 0) continue;
       sum += value;
     }
