@@ -136,10 +136,20 @@ struct Failure {
 
 // What a future came to.
 struct Result {
-  enum State : std::uint8_t { none, value, failure, cancelled } state = none;
-  int id = 0;
+  enum State : std::uint8_t { none, value, failure, cancelled };
+  Result() = default;
+  Result(State what, int which) : state(what), id(which) {}
 
-  friend bool operator==(const Result&, const Result&) = default;
+  void become(State what, int which) {
+    state = what;
+    id = which;
+  }
+
+  State state = none;
+  int id = 0;
+  int alive = 0;  // coroutines that will, or would, come to it
+
+  friend bool operator==(const Result& a, const Result& b) { return a.state == b.state && a.id == b.id; }
 };
 
 struct TaskRecord {
@@ -267,17 +277,17 @@ class World {
     Result got;
     try {
       const std::optional<Counted> value = place.handle.try_join();
-      if (value) got = Result{Result::value, value->value()};
+      if (value) got = Result(Result::value, value->value());
     } catch (const Failure& failure) {
-      got = Result{Result::failure, failure.id};
+      got = Result(Result::failure, failure.id);
     } catch (const assay::TaskCancelled&) {
-      got = Result{Result::cancelled, 0};
+      got = Result(Result::cancelled, 0);
     }
     expect(finished == (got.state != Result::none), "try_join() of a finished task");
     if (finished) expect(got == outcome_of(task), "what try_join() gives");
   }
   static Result outcome_of(const TaskRecord& task) {
-    if (task.cancelled) return Result{Result::cancelled, 0};
+    if (task.cancelled) return Result(Result::cancelled, 0);
     expect(task.finished, "a task has an outcome, but its future has not finished");
     return task.result;
   }
@@ -388,7 +398,7 @@ class World {
     try {
       std::rethrow_exception(error);
     } catch (const Failure& failure) {
-      expect(task.result == Result{Result::failure, failure.id}, "what a detached task threw");
+      expect(task.result == Result(Result::failure, failure.id), "what a detached task threw");
     } catch (const assay::TaskCancelled&) {
       expect(task.result.state == Result::cancelled, "what a detached task threw");
     }
@@ -539,9 +549,13 @@ class Eager {
 // Lives as long as a coroutine does.
 class Guard {
  public:
-  Guard(World& world, std::uint8_t at_end) : world_(world), at_end_(at_end) { ++world_.ledger.futures_made; }
+  Guard(World& world, Result& result, std::uint8_t at_end) : world_(world), result_(result), at_end_(at_end) {
+    ++world_.ledger.futures_made;
+    ++result_.alive;
+  }
   ~Guard() {
     ++world_.ledger.futures_destroyed;
+    --result_.alive;
     world_.at_end(at_end_);
   }
   Guard(const Guard&) = delete;
@@ -549,6 +563,7 @@ class Guard {
 
  private:
   World& world_;
+  Result& result_;
   std::uint8_t at_end_;
 };
 
@@ -598,12 +613,12 @@ Async<int> leaf(World& world, TaskRecord& task, const Node& node) {
       std::exception_ptr error;
       try {
         const Counted value = co_await watched;
-        got = Result{Result::value, value.value()};
+        got = Result(Result::value, value.value());
       } catch (const Failure& failure) {
-        got = Result{Result::failure, failure.id};
+        got = Result(Result::failure, failure.id);
         error = std::current_exception();
       } catch (const assay::TaskCancelled&) {
-        got = Result{Result::cancelled, 0};
+        got = Result(Result::cancelled, 0);
         error = std::current_exception();
       }
       expect(got == World::outcome_of(other), "what a JoinHandle gives");
@@ -626,7 +641,7 @@ Async<int> leaf(World& world, TaskRecord& task, const Node& node) {
 }
 
 Async<int> deep(World& world, TaskRecord& task, std::size_t index, Result& result, int depth) {
-  const Guard guard(world, 0);
+  const Guard guard(world, result, 0);
   if (depth == 0) {
     const int value = co_await run(world, task, index, result);
     co_return value;
@@ -642,17 +657,17 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
     case Kind::sequence:
       for (std::size_t i = 0; i < node.children.size(); ++i) {
         const int value = co_await run(world, task, node.children.at(i), results.at(i));
-        expect(results.at(i) == Result{Result::value, value}, "the value of an awaited coroutine");
+        expect(results.at(i) == Result(Result::value, value), "the value of an awaited coroutine");
         sum = (sum * 31 + value) % 10007;
       }
       break;
     case Kind::caught:
       try {
         const int value = co_await run(world, task, node.children.at(0), results.at(0));
-        expect(results.at(0) == Result{Result::value, value}, "the value of an awaited coroutine");
+        expect(results.at(0) == Result(Result::value, value), "the value of an awaited coroutine");
         sum += value;
       } catch (const Failure& failure) {
-        expect(results.at(0) == Result{Result::failure, failure.id}, "the exception of an awaited coroutine");
+        expect(results.at(0) == Result(Result::failure, failure.id), "the exception of an awaited coroutine");
       } catch (const assay::TaskCancelled&) {
         expect(results.at(0).state == Result::cancelled, "the cancellation that an awaited coroutine saw");
       }
@@ -671,7 +686,7 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
       auto is_done = [&handle] { return handle.is_empty() || handle.is_finished(); };
       Watched watched(world, task, handle, is_done);
       const Counted value = co_await watched;
-      expect(World::outcome_of(child) == Result{Result::value, value.value()}, "what a spawned task gives");
+      expect(World::outcome_of(child) == Result(Result::value, value.value()), "what a spawned task gives");
       sum += value.value();
       break;
     }
@@ -680,8 +695,8 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
       Async<int> b = run(world, task, node.children.at(1), results.at(1));
       auto both = assay::join(std::move(a), std::move(b));
       const std::tuple<int, int> values = co_await both;
-      expect(results.at(0) == Result{Result::value, std::get<0>(values)}, "the first value of join");
-      expect(results.at(1) == Result{Result::value, std::get<1>(values)}, "the second value of join");
+      expect(results.at(0) == Result(Result::value, std::get<0>(values)), "the first value of join");
+      expect(results.at(1) == Result(Result::value, std::get<1>(values)), "the second value of join");
       sum += std::get<0>(values) + std::get<1>(values);
       break;
     }
@@ -693,12 +708,14 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
       if (node.kind == Kind::select_fair) {
         auto either = assay::select(std::move(a), std::move(b));
         first = co_await either;
+        expect(results.at(0).alive + results.at(1).alive == 0, "select has decided, but a future of it is alive");
       } else {
         auto either = assay::select_biased(std::move(a), std::move(b));
         first = co_await either;
+        expect(results.at(0).alive + results.at(1).alive == 0, "select has decided, but a future of it is alive");
       }
       const int value = first.index() == 0 ? std::get<0>(first) : std::get<1>(first);
-      expect(results.at(first.index()) == Result{Result::value, value}, "the value of select");
+      expect(results.at(first.index()) == Result(Result::value, value), "the value of select");
       expect(results.at(1 - first.index()).state == Result::none, "the loser of select came to a result as well");
       sum += value;
       break;
@@ -711,8 +728,9 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
       auto is_late = [&world, deadline] { return world.clock.now() >= deadline; };
       Watched watched(world, task, limited, is_late);
       const std::optional<int> value = co_await watched;
+      expect(results.at(0).alive == 0, "timeout has decided, but its future is alive");
       if (value) {
-        expect(results.at(0) == Result{Result::value, *value}, "the value of timeout");
+        expect(results.at(0) == Result(Result::value, *value), "the value of timeout");
         sum += *value;
       } else {
         expect(is_late(), "a timeout came early");
@@ -722,7 +740,7 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
     }
     case Kind::deep: {
       const int value = co_await deep(world, task, node.children.at(0), results.at(0), node.argument % 50);
-      expect(results.at(0) == Result{Result::value, value}, "the value of a deep chain");
+      expect(results.at(0) == Result(Result::value, value), "the value of a deep chain");
       sum += value;
       break;
     }
@@ -730,7 +748,7 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
       Async<int> child = run(world, task, node.children.at(0), results.at(0));
       Eager eager(child, node.argument % 5);
       const int value = co_await eager;
-      expect(results.at(0) == Result{Result::value, value}, "the value of a future that was polled more than woken");
+      expect(results.at(0) == Result(Result::value, value), "the value of a future that was polled more than woken");
       sum += value;
       break;
     }
@@ -741,7 +759,7 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
 
 Async<int> run(World& world, TaskRecord& task, std::size_t index, Result& result) {
   const Node& node = world.programs.nodes.at(index);
-  const Guard guard(world, node.at_end);
+  const Guard guard(world, result, node.at_end);
   expect(result.state == Result::none, "a future ran twice");
   try {
     int value = 0;
@@ -750,13 +768,13 @@ Async<int> run(World& world, TaskRecord& task, std::size_t index, Result& result
     } else {
       value = co_await inner(world, task, node);
     }
-    result = Result{Result::value, value};
+    result.become(Result::value, value);
     co_return value;
   } catch (const Failure& failure) {
-    result = Result{Result::failure, failure.id};
+    result.become(Result::failure, failure.id);
     throw;
   } catch (const assay::TaskCancelled&) {
-    result = Result{Result::cancelled, 0};
+    result.become(Result::cancelled, 0);
     throw;
   }
 }
@@ -779,7 +797,7 @@ class Life {
 
 Async<Counted> body(World& world, TaskRecord& task, std::size_t node) {
   const int value = co_await run(world, task, node, task.result);
-  expect(task.result == Result{Result::value, value}, "the value of a task's root");
+  expect(task.result == Result(Result::value, value), "the value of a task's root");
   co_return Counted(world.ledger, value);
 }
 

@@ -121,6 +121,15 @@ class Pipes {
   std::array<Pipe, count> pipes_{};
 };
 
+// Said again, not asked of the runtime: what poll(2)'s flags mean to who asked for `interest`.
+std::optional<Readiness> told(int events, Interest interest) {
+  const bool reads = interest != Interest::write;
+  const bool writes = interest != Interest::read;
+  const Readiness all{reads && (events & POLLIN) != 0, writes && (events & POLLOUT) != 0, (events & POLLHUP) != 0,
+                      (events & POLLERR) != 0, (events & POLLNVAL) != 0};
+  return all == Readiness{} ? std::nullopt : std::optional(all);
+}
+
 class World {
  public:
   static constexpr std::size_t wait_count = 8;
@@ -203,8 +212,7 @@ class World {
       const FdWait& wait = *waits_.at(index);
       int events = pipes.events(wait.fd());
       if (pulse_ && pulse_->first == wait.fd()) events |= pulse_->second;
-      const int told = events & (Reactor::poll_events(wait.interest()) | POLLHUP | POLLERR | POLLNVAL);
-      if (told != 0) state.due = Reactor::readiness_of(static_cast<short>(told));
+      state.due = told(events, wait.interest());
     }
     in_batch_ = true;
     const bool woken = reactor_->wait(wakeup_.fd(), assay::Duration::zero());

@@ -34,6 +34,7 @@
 #include "assay/audited/context.hpp"
 #include "assay/audited/inbox.hpp"
 #include "assay/audited/raw_waker.hpp"
+#include "assay/audited/slot.hpp"
 #include "assay/base/stored.hpp"
 
 namespace assay::audited {
@@ -99,7 +100,7 @@ struct TaskHeader : RemoteNode {
 // A task whose future yields a T.
 template <class T>
 struct TaskOf : TaskHeader {
-  // SAFETY(T6): only Task<F> with Output T derives from TaskOf<T>, and its table is a TypedTaskVTable<T>.
+  // SAFETY(T2): only Task<F> with Output T derives from TaskOf<T>, and its table is a TypedTaskVTable<T>.
   const TypedTaskVTable<T>& typed_vtable() const noexcept { return static_cast<const TypedTaskVTable<T>&>(*vtable); }
 
  private:
@@ -121,10 +122,8 @@ struct Task final : TaskOf<typename F::Output> {
 
   template <class... Args>
   explicit Task(Inbox& owner, Args&&... args) : TaskOf<Output>(owner, table) {
-    // SAFETY(T1): the union is empty; the future's life begins here and ends where DONE is set (task invariant 1).
-    std::construct_at(std::addressof(future), std::forward<Args>(args)...);
+    slot_.template construct<the_future>(std::forward<Args>(args)...);  // until DONE is set (invariant 1)
   }
-  // SAFETY(T1): the union is empty when the header goes: DONE ended the future, and the outcome was dropped or taken.
   ~Task() {
     ASSAY_ASSERT(this->has(TaskFlags::done) && !this->has(TaskFlags::has_output | TaskFlags::has_exception),
                  "internal: a task was freed with something alive in it");
@@ -133,7 +132,7 @@ struct Task final : TaskOf<typename F::Output> {
   static const TypedTaskVTable<Output> table;
 
  private:
-  // SAFETY(T2): tables are reached through headers of the Task that names them: the header is the base of a Task<F>.
+  // SAFETY(T1): tables are reached through headers of the Task that names them: the header is the base of a Task<F>.
   static Task& self(TaskHeader& header) noexcept { return static_cast<Task&>(header); }
 
   static bool poll_task(TaskHeader& header, Context& context) noexcept {
@@ -142,20 +141,17 @@ struct Task final : TaskOf<typename F::Output> {
     ASSAY_ASSERT(task.has(TaskFlags::running), "internal: a task was polled outside its turn");
     std::exception_ptr error;
     try {
-      // SAFETY(T4): not DONE (checked), so the future lives.
-      auto result = task.future.poll(context);
+      auto result = task.slot_.template get<the_future>().poll(context);  // it lives: not DONE
       if (!result.is_ready()) return false;
       drop_future(header);
-      // SAFETY(T3): the future's life has just ended, so the union is free for the output.
-      std::construct_at(std::addressof(task.output), std::move(result).take_stored());
+      task.slot_.template construct<the_output>(std::move(result).take_stored());
       task.flags |= TaskFlags::has_output;
       return true;
     } catch (...) {
       error = std::current_exception();
     }
     if (!task.has(TaskFlags::done)) drop_future(header);
-    // SAFETY(T3): the future's life has ended and no output was made, so the union is free for the exception.
-    std::construct_at(std::addressof(task.exception), std::move(error));
+    task.slot_.template construct<the_exception>(std::move(error));
     task.flags |= TaskFlags::has_exception;
     return true;
   }
@@ -164,8 +160,7 @@ struct Task final : TaskOf<typename F::Output> {
     ASSAY_CHECK(!header.has(TaskFlags::done), "internal: a task's future was destroyed twice");
     ASSAY_ASSERT(header.has(TaskFlags::running), "internal: a task's future was destroyed without holding the task");
     header.flags |= TaskFlags::done;
-    // SAFETY(T4): not DONE until the line above, so the future lives; it is destroyed once.
-    std::destroy_at(std::addressof(self(header).future));
+    self(header).slot_.template destroy<the_future>();
   }
 
   static void drop_outcome(TaskHeader& header) noexcept {
@@ -173,8 +168,7 @@ struct Task final : TaskOf<typename F::Output> {
     ASSAY_ASSERT(task.has(TaskFlags::done), "internal: an outcome was dropped before its task was done");
     if (task.has(TaskFlags::has_output)) {
       task.flags &= ~TaskFlags::has_output;
-      // SAFETY(T5): HAS_OUTPUT said that the output lives (invariant 1); it is cleared first.
-      std::destroy_at(std::addressof(task.output));
+      task.slot_.template destroy<the_output>();
     } else if (task.has(TaskFlags::has_exception)) {
       static_cast<void>(take_exception(header));
     }
@@ -186,38 +180,34 @@ struct Task final : TaskOf<typename F::Output> {
       TaskHeader& header;
       ~Drop() { drop_outcome(header); }
     } const drop{header};
-    // SAFETY(T5): HAS_OUTPUT said that the output lives; `drop` ends it when it has been moved out.
-    return std::move(self(header).output);
+    return std::move(self(header).slot_.template get<the_output>());
   }
 
   static std::exception_ptr take_exception(TaskHeader& header) noexcept {
     Task& task = self(header);
     ASSAY_CHECK(task.has(TaskFlags::has_exception), "internal: an exception was taken that is not there");
     task.flags &= ~TaskFlags::has_exception;
-    // SAFETY(T5): HAS_EXCEPTION said that the exception lives (invariant 1).
-    std::exception_ptr taken = std::move(task.exception);
-    // SAFETY(T5): as in the line above; it is destroyed once, its flag being cleared.
-    std::destroy_at(std::addressof(task.exception));
+    std::exception_ptr taken = std::move(task.slot_.template get<the_exception>());
+    task.slot_.template destroy<the_exception>();
     return taken;
   }
 
   static const std::source_location* location(const TaskHeader& header) noexcept {
     if constexpr (Located<F>) {
-      // SAFETY(T2): the header is the base of a Task<F>, as for self(). The future lives, since the task is not DONE.
-      if (!header.has(TaskFlags::done)) return static_cast<const Task&>(header).future.waiting_at();
+      // SAFETY(T1): the header is the base of a Task<F>, as for self(). The future lives, since the task is not DONE.
+      if (!header.has(TaskFlags::done)) return static_cast<const Task&>(header).slot_.template get<the_future>().waiting_at();
     }
     return nullptr;
   }
 
-  // SAFETY(T7): called once, by the scheduler, when nothing holds the task (invariant 2).
+  // SAFETY(T3): called once, by the scheduler, when nothing holds the task (invariant 2).
   static void destroy_header(TaskHeader& header) noexcept { std::destroy_at(std::addressof(self(header))); }
 
-  // SAFETY(T1): a union: TaskHeader::flags say which member lives (invariant 1).
-  union {
-    F future;
-    Stored<Output> output;
-    std::exception_ptr exception;
-  };
+  // TaskHeader::flags say which of them lives (invariant 1).
+  static constexpr std::size_t the_future = 0;
+  static constexpr std::size_t the_output = 1;
+  static constexpr std::size_t the_exception = 2;
+  Slot<F, Stored<Output>, std::exception_ptr> slot_;
 };
 
 template <class F>

@@ -95,7 +95,7 @@ std::byte* TaskCore::end_task(TaskHeader& task) noexcept {
   ASSAY_CHECK(!task.is_held() && task.has(TaskFlags::done), "internal: a task was freed that something holds");
   ASSAY_ASSERT(!task.has(TaskFlags::orphan), "internal: a task was freed by an executor that is gone");
   task.vtable->destroy_header(task);
-  // SAFETY(T7): nothing holds the task (checked above); its slot begins where its node does (make_task).
+  // SAFETY(T3): nothing holds the task (checked above); its slot begins where its node does (make_task).
   auto* const bytes = reinterpret_cast<std::byte*>(static_cast<RemoteNode*>(&task));
   SlabSlot::of(bytes).vacate();
   return bytes;
@@ -106,7 +106,7 @@ void TaskCore::free_orphan(RemoteNode& node) noexcept {
   ASSAY_ASSERT(task.has(TaskFlags::done) && task.local_wakers == 0, "internal: an orphaned task was freed too early");
   const std::size_t size = task.vtable->size;
   task.vtable->destroy_header(task);
-  // SAFETY(T7): its last reference is gone and the owner touches it no more (inbox.hpp, invariant 4).
+  // SAFETY(T3): its last reference is gone and the owner touches it no more (inbox.hpp, invariant 4).
   poison(&node, size);
   release_inbox();
 }

@@ -36,7 +36,7 @@ class TaskCore : public Inbox {
   bool has_ready() const noexcept { return ready_head_ != nullptr; }
 
   // The core of a task.
-  // SAFETY(T2): every Inbox that a task names is the TaskCore that made it, which outlives the task.
+  // SAFETY(T1): every Inbox that a task names is the TaskCore that made it, which outlives the task.
   static TaskCore& of(const TaskHeader& task) noexcept { return static_cast<TaskCore&>(*task.inbox); }
 
   // For the LocalWaker table: what a wake and the drop of a task's last LocalWaker mean.
@@ -58,9 +58,9 @@ class TaskCore : public Inbox {
     static_assert(alignof(Task<F>) <= SlabSlot::alignment, "a future may be aligned to 64 bytes at most");
     ASSAY_CHECK(slot.is_live() && !slot.is_occupied() && slot.size() >= sizeof(Task<F>),
                 "internal: a task was to be made in a slot that is free, occupied or too small");
-    // SAFETY(T8): an empty slot of at least this size (checked) and alignment; the core outlives the task (invariant 4).
+    // SAFETY(T4): an empty slot of at least this size (checked) and alignment; the core outlives the task (invariant 4).
     Task<F>* const task = ::new (static_cast<void*>(slot.bytes())) Task<F>(*this, std::forward<Args>(args)...);
-    // SAFETY(T2): what task_in() and the tables rely on: the header, and the node in it, begin the slot.
+    // SAFETY(T1): what task_in() and the tables rely on: the header, and the node in it, begin the slot.
     ASSAY_CHECK(static_cast<void*>(static_cast<RemoteNode*>(task)) == static_cast<void*>(slot.bytes()),
                 "internal: a task's header does not begin its slot");
     slot.occupy();
@@ -72,7 +72,7 @@ class TaskCore : public Inbox {
   static std::byte* end_task(TaskHeader& task) noexcept;
 
   // The task in a slot that is occupied.
-  // SAFETY(T2): an occupied slot holds a task at its start (invariant 3; make_task).
+  // SAFETY(T1): an occupied slot holds a task at its start (invariant 3; make_task).
   static TaskHeader& task_in(const SlabSlot& slot) noexcept {
     ASSAY_CHECK(slot.is_occupied(), "internal: a task was looked for in an empty slot");
     return task_of(*reinterpret_cast<RemoteNode*>(slot.bytes()));
@@ -111,7 +111,7 @@ class TaskCore : public Inbox {
   std::uint64_t enqueued_ = 0;
 
  private:
-  // SAFETY(T2): invariant 3.
+  // SAFETY(T1): invariant 3.
   static TaskHeader& task_of(RemoteNode& node) noexcept { return static_cast<TaskHeader&>(node); }
 
   void free_orphan(RemoteNode& node) noexcept override;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "assay/audited/frame_pool.hpp"
+#include "assay/audited/poison.hpp"
 #include "assay/base/check.hpp"
 #include "assay_testkit/ledger.hpp"
 #include "assay_testkit/models/step.hpp"
@@ -130,22 +131,36 @@ class FramePoolSystem {
     std::byte pattern{0};
   };
 
+  // The pool unpoisons what it hands out, so AddressSanitizer would not see it reach into what lies behind.
+  static bool is_inside_allocation([[maybe_unused]] const std::byte* block, [[maybe_unused]] std::size_t size) {
+#if defined(ASSAY_WITH_ASAN)
+    std::array<char, 8> name{};
+    void* region = nullptr;
+    std::size_t region_size = 0;
+    __asan_locate_address(const_cast<std::byte*>(block), name.data(), name.size(), &region, &region_size);
+    return block + size <= static_cast<std::byte*>(region) + region_size;
+#else
+    return true;
+#endif
+  }
+
   void take(Entry& entry, std::size_t size) {
     const std::size_t frame_class = FramePoolModel::class_of(size);
     auto* const block = static_cast<std::byte*>(audited::take_frame(size));
-    expect(reinterpret_cast<std::uintptr_t>(block) % __STDCPP_DEFAULT_NEW_ALIGNMENT__ == 0, "alignment");
-    ++taken_;
-    ++ledger_.values_made;
-    if (frame_class < free_.size() && free_.at(frame_class).size() > FramePoolModel::kept) {
-      auto& waiting = free_.at(frame_class);
-      const bool oldest = FramePoolModel::kept > 0;
-      expect(block == (oldest ? waiting.front() : waiting.back()), "which block is recycled");
-      waiting.erase(oldest ? waiting.begin() : waiting.end() - 1);
-      ++recycled_;
-    }
+    // First the books, so that a mismatch leaves nothing behind.
     entry.bytes = std::span(block, size);
     entry.pattern = static_cast<std::byte>(++patterns_);
+    ++taken_;
+    ++ledger_.values_made;
+    expect(is_inside_allocation(block, size), "a block is larger than the memory that it lies in");
+    expect(reinterpret_cast<std::uintptr_t>(block) % __STDCPP_DEFAULT_NEW_ALIGNMENT__ == 0, "alignment");
     std::memset(block, static_cast<int>(entry.pattern), size);
+    if (frame_class >= free_.size() || free_.at(frame_class).size() <= FramePoolModel::kept) return;
+    auto& waiting = free_.at(frame_class);
+    const auto next = FramePoolModel::kept > 0 ? waiting.begin() : waiting.end() - 1;  // the oldest, or the newest
+    expect(block == *next, "which block is recycled");
+    waiting.erase(next);
+    ++recycled_;
   }
 
   void free(Entry& entry) {

@@ -154,23 +154,23 @@ class SlabSystem {
       expect(model.large_reserved || full || size > options_.slot_bytes, "a slab said full that is not");
       return;
     }
+    // First the books, so that a mismatch leaves nothing behind.
+    entry.bytes = std::span(taken.slot, size);
+    entry.generation = taken.generation;
+    entry.pattern = static_cast<std::byte>(++patterns_);
+    ++live_;
+    ++ledger_.values_made;
+    std::memset(entry.bytes.data(), static_cast<int>(entry.pattern), size);
     expect(options_.growth || !full, "a slab without growth handed out more than it has");
     expect(reinterpret_cast<std::uintptr_t>(taken.slot) % assay::detail::Slab::slot_alignment == 0, "alignment");
     std::uint32_t& last = generations_[taken.slot];
     expect(taken.generation % 2 == 1 && taken.generation > last, "a slot's generation grows");
     last = taken.generation;
     for (const Entry& other : entries_) {
-      const std::byte* const begin = taken.slot;
-      expect(other.bytes.data() == nullptr || begin + size <= other.bytes.data() ||
-                 other.bytes.data() + other.bytes.size() <= begin,
+      if (&other == &entry || other.bytes.data() == nullptr) continue;
+      expect(taken.slot + size <= other.bytes.data() || other.bytes.data() + other.bytes.size() <= taken.slot,
              "two slots overlap");
     }
-    entry.bytes = std::span(taken.slot, size);
-    entry.generation = taken.generation;
-    entry.pattern = static_cast<std::byte>(++patterns_);
-    std::memset(entry.bytes.data(), static_cast<int>(entry.pattern), size);
-    ++live_;
-    ++ledger_.values_made;
   }
 
   void give_back(Entry& entry) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "assay/executor.hpp"
@@ -586,22 +587,14 @@ class TaskSystem {
     JoinHandle<Counted>& handle = handles_.at(todo.x % TaskModel::max_tasks);
     switch (todo.what) {
       case TaskAction::spawn: spawn(); break;
-      case TaskAction::wake_by_ref:
-        if (waker.local) waker.local->wake_by_ref();
-        if (waker.remote) waker.remote->wake_by_ref();
-        break;
-      case TaskAction::wake: {
-        AnyWaker used = std::exchange(waker, AnyWaker{});
-        if (used.local) std::move(*used.local).wake();
-        if (used.remote) std::move(*used.remote).wake();
-        break;
-      }
-      case TaskAction::drop_waker: static_cast<void>(std::exchange(waker, AnyWaker{})); break;
+      case TaskAction::wake_by_ref: std::visit(WakeByRef{}, waker); break;
+      case TaskAction::wake: std::visit(Wake{}, std::exchange(waker, AnyWaker())); break;
+      case TaskAction::drop_waker: static_cast<void>(std::exchange(waker, AnyWaker())); break;
       case TaskAction::clone_waker:
-        if (waker.local || waker.remote) put(target, AnyWaker(waker));
+        if (waker.index() != 0) put(target, AnyWaker(waker));
         break;
       case TaskAction::clone_as_local:
-        if (waker.remote) put(target, AnyWaker{LocalWaker(*waker.remote), std::nullopt});
+        if (const Waker* const remote = std::get_if<Waker>(&waker)) put(target, AnyWaker(LocalWaker(*remote)));
         break;
       case TaskAction::cancel:
         if (!handle.is_empty()) handle.cancel();
@@ -628,8 +621,8 @@ class TaskSystem {
     AnyWaker& waker = wakers_.at(todo.x % TaskModel::waker_count);
     JoinHandle<Counted>& handle = handles_.at(todo.x % TaskModel::max_tasks);
     switch (todo.what) {
-      case TaskAction::keep_local: put(waker, AnyWaker{context.local_waker(), std::nullopt}); break;
-      case TaskAction::keep_remote: put(waker, AnyWaker{std::nullopt, context.waker()}); break;
+      case TaskAction::keep_local: put(waker, AnyWaker(context.local_waker())); break;
+      case TaskAction::keep_remote: put(waker, AnyWaker(context.waker())); break;
       case TaskAction::wake_self: context.local_waker().wake_by_ref(); break;
       case TaskAction::wake_self_remotely: context.waker().wake_by_ref(); break;
       case TaskAction::await:
@@ -670,9 +663,20 @@ class TaskSystem {
     handles_.at(task) = executor_->spawn(Planned(*this, task));
   }
 
-  struct AnyWaker {
-    std::optional<LocalWaker> local;
-    std::optional<Waker> remote;
+  using AnyWaker = std::variant<std::monostate, LocalWaker, Waker>;
+  struct WakeByRef {
+    void operator()(std::monostate) const {}
+    template <class W>
+    void operator()(const W& waker) const {
+      waker.wake_by_ref();
+    }
+  };
+  struct Wake {
+    void operator()(std::monostate) const {}
+    template <class W>
+    void operator()(W&& waker) const {
+      std::move(waker).wake();
+    }
   };
   // What was there is dropped when the new one is in its place.
   static void put(AnyWaker& place, AnyWaker waker) { std::swap(place, waker); }
