@@ -422,7 +422,10 @@ class DoorLeaf final : public Waiting {
  public:
   using Output = void;
   DoorLeaf(World& world, TaskRecord& task, std::uint8_t argument)
-      : Waiting(world, task), door_(world.doors.at(argument % World::door_count)), remote_(argument & 16), stale_(argument & 32) {}
+      : Waiting(world, task),
+        door_(world.doors.at(argument % World::door_count)),
+        remote_((argument & 16) != 0),
+        stale_((argument & 32) != 0) {}
   ~DoorLeaf() override {
     const auto mine = entry();
     if (mine == door_.entries.end()) return;
@@ -888,7 +891,8 @@ void act(World& world, Outside what, std::uint8_t argument) {
       if (!world.can_spawn()) break;
       TaskRecord& task = world.new_task();
       task.detached = true;
-      executor->spawn_detached("detached", TaskFuture(world, task, Life(task), world.programs.roots.at(argument % world.programs.roots.size())));
+      const std::vector<std::size_t>& roots = world.programs.roots;
+      executor->spawn_detached("detached", TaskFuture(world, task, Life(task), roots.at(argument % roots.size())));
       task.id = executor->stats().spawned;
       break;
     }

@@ -1,6 +1,6 @@
-// Records what g++ 12 gets wrong about coroutines (docs/compilers.md), so that we notice when it no longer does: each shape of
-// tests/gcc_canary is compiled here with g++ and with clang. g++ 12 must still be wrong, clang right, and what we write
-// instead (WORKAROUND) right with both. ASSAY_CANARY_GXX and ASSAY_CANARY_CLANG name other compilers.
+// Records what g++ 12 gets wrong about coroutines (docs/compilers.md), so that we notice when it no longer does: each
+// shape of tests/gcc_canary is compiled here with g++ and with clang. g++ 12 must still be wrong, clang right, and what
+// we write instead (WORKAROUND) right with both. ASSAY_CANARY_GXX and ASSAY_CANARY_CLANG name other compilers.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,8 +35,8 @@ struct Compiler {
 Compiler find_compiler(const char* variable, const char* otherwise) {
   const char* const named = std::getenv(variable);
   Compiler compiler{.command = named != nullptr ? named : otherwise};
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(::popen((compiler.command + " -dumpversion 2>/dev/null").c_str(), "r"),
-                                                             ::pclose);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(
+      ::popen((compiler.command + " -dumpversion 2>/dev/null").c_str(), "r"), ::pclose);
   std::array<char, 64> line{};
   if (pipe == nullptr || std::fgets(line.data(), static_cast<int>(line.size()), pipe.get()) == nullptr) return compiler;
   compiler.major = std::atoi(line.data());
@@ -67,8 +67,9 @@ enum class Outcome { refused, right, wrong };
 // Compiles and runs one shape, without optimisation.
 Outcome outcome_of(const Compiler& compiler, const std::string& name, bool workaround) {
   const Scratch scratch;
-  const std::string compile = compiler.command + " -std=c++20 -O0 -w " + (workaround ? "-DWORKAROUND " : "") + ASSAY_SOURCE_DIR +
-                              "/tests/gcc_canary/" + name + ".cpp -o " + scratch.program() + " >/dev/null 2>&1";
+  const std::string compile = compiler.command + " -std=c++20 -O0 -w " + (workaround ? "-DWORKAROUND " : "") +
+                              ASSAY_SOURCE_DIR + "/tests/gcc_canary/" + name + ".cpp -o " + scratch.program() +
+                              " >/dev/null 2>&1";
   if (std::system(compile.c_str()) != 0) return Outcome::refused;
   const int status = std::system((scratch.program() + " >/dev/null 2>&1").c_str());
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? Outcome::right : Outcome::wrong;
@@ -88,8 +89,8 @@ const Compiler& clang() {
 TEST_CASE("g++ 12 still miscompiles these coroutines, and clang does not", "[gcc_canary]") {
   if (sanitized) SKIP("how compilers translate other programs does not depend on how this one was built");
   const std::string name = GENERATE(as<std::string>(), "aggregate_temporary", "closure_temporary", "function_temporary",
-                                    "condition_without_local", "switch_without_local", "while_without_local", "initializer_list",
-                                    "transfer_in_a_row");
+                                    "condition_without_local", "switch_without_local", "while_without_local",
+                                    "initializer_list", "transfer_in_a_row");
   CAPTURE(name);
   CHECK((gxx().there || clang().there));
   if (gxx().there) {

@@ -1,5 +1,5 @@
-// Shows that what a joined future throws leaves the join at once, that the futures behind it are not polled any more, and
-// that all futures and values are destroyed with the join, once.
+// Shows that what a joined future throws leaves the join at once, that the futures behind it are not polled any more,
+// and that all futures and values are destroyed with the join, once.
 #include <optional>
 #include <stdexcept>
 #include <vector>
@@ -50,7 +50,8 @@ TEST_CASE("the first that throws ends a join", "[join]") {
     Hand a;
     std::vector<int> polled;
     const auto make = [&] {
-      return join(acting(ledger, polled, 1, acts[0]), acting(ledger, polled, 2, acts[1]), acting(ledger, polled, 3, acts[2]));
+      return join(acting(ledger, polled, 1, acts[0]), acting(ledger, polled, 2, acts[1]),
+                  acting(ledger, polled, 3, acts[2]));
     };
     std::optional<decltype(make())> all(make());
     try {

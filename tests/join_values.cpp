@@ -1,5 +1,5 @@
-// Shows that join polls each future until it is Ready and no longer, destroys it then, and yields all values, in every mix of
-// futures that are Ready at once and later; for values, void, references and what can only be moved.
+// Shows that join polls each future until it is Ready and no longer, destroys it then, and yields all values, in every
+// mix of futures that are Ready at once and later; for values, void, references and what can only be moved.
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,7 +44,8 @@ TEST_CASE("every mix of futures that are Ready at once and later", "[join]") {
   {
     Hand a;
     std::vector<int> polled;
-    auto all = join(ready_at(ledger, polled, 1, first), ready_at(ledger, polled, 2, second), ready_at(ledger, polled, 3, third));
+    auto all = join(ready_at(ledger, polled, 1, first), ready_at(ledger, polled, 2, second),
+                    ready_at(ledger, polled, 3, third));
     CHECK(polled.empty());  // lazy
     const int rounds = std::max({first, second, third});
     for (int round = 1; round <= rounds; ++round) {
@@ -76,14 +77,16 @@ TEST_CASE("join of values, void, references and what can only be moved", "[join]
   {
     Hand a;
     int target = 5;
-    auto all = join(ScriptedFuture<int>(ledger, [](Context&) -> Poll<int> { return Ready(1); }),
-                    ScriptedFuture<void>(ledger, [](Context&) -> Poll<void> { return Ready(); }),
-                    ScriptedFuture<int&>(ledger, [&](Context&) -> Poll<int&> { return Ready(std::ref(target)); }),
-                    ScriptedFuture<std::unique_ptr<std::string>>(ledger, [](Context&) -> Poll<std::unique_ptr<std::string>> {
-                      return Ready(std::make_unique<std::string>("moved"));
-                    }));
+    auto all =
+        join(ScriptedFuture<int>(ledger, [](Context&) -> Poll<int> { return Ready(1); }),
+             ScriptedFuture<void>(ledger, [](Context&) -> Poll<void> { return Ready(); }),
+             ScriptedFuture<int&>(ledger, [&](Context&) -> Poll<int&> { return Ready(std::ref(target)); }),
+             ScriptedFuture<std::unique_ptr<std::string>>(ledger, [](Context&) -> Poll<std::unique_ptr<std::string>> {
+               return Ready(std::make_unique<std::string>("moved"));
+             }));
     using Output = decltype(all)::Output;
-    static_assert(std::is_same_v<Output, std::tuple<int, Unit, std::reference_wrapper<int>, std::unique_ptr<std::string>>>);
+    static_assert(
+        std::is_same_v<Output, std::tuple<int, Unit, std::reference_wrapper<int>, std::unique_ptr<std::string>>>);
     auto result = a.poll(all);
     CHECK(a.counting.clones() == 0);
     Output values = std::move(result).take();

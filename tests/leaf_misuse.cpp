@@ -1,5 +1,5 @@
-// Shows, for every future that waits: moving it after its first poll aborts if something refers to its place, and works if
-// not; moving it before always works; polling it after Ready aborts.
+// Shows, for every future that waits: moving it after its first poll aborts if something refers to its place, and works
+// if not; moving it before always works; polling it after Ready aborts.
 #include <optional>
 #include <string>
 

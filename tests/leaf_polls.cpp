@@ -1,5 +1,6 @@
-// Shows, for every future that waits: extra polls change nothing and copy no waker (BUGS A13, B30); the waker of the latest
-// poll is woken and no other (B24), exactly once; a future that is dropped while it waits, or Ready, keeps no waker (A30, F10).
+// Shows, for every future that waits: extra polls change nothing and copy no waker (BUGS A13, B30); the waker of the
+// latest poll is woken and no other (B24), exactly once; a future that is dropped while it waits, or Ready, keeps no
+// waker (A30, F10).
 #include <optional>
 
 #include <catch2/catch_template_test_macros.hpp>

@@ -27,7 +27,8 @@ struct LeafWorld {
 };
 
 // Each of these has: make(), a future that is not Ready; complete(), which makes the one future Ready;
-// keeps_its_place, whether it must not move after its first poll; again, what is said of a poll after Ready ("" if allowed).
+// keeps_its_place, whether it must not move after its first poll; again, what is said of a poll after Ready ("" if
+// allowed).
 struct NotifiedLeaf : LeafWorld {
   static constexpr bool keeps_its_place = true;
   static constexpr const char* again = polled_after_ready;
@@ -193,8 +194,8 @@ struct DeepAsyncLeaf : AsyncLeaf {
 };
 
 using EveryLeaf =
-    std::tuple<NotifiedLeaf, NotifiedAllLeaf, AcquireLeaf, LockLeaf, OneshotLeaf, ReceiveLeaf, SendLeaf, JoinAllLeaf, JoinHandleLeaf,
-               TimeEventLeaf, SleepLeaf, TickLeaf, TimeoutFutureLeaf, TimeoutClockLeaf, FdLeaf, JoinLeaf, SelectLeaf,
-               SelectBiasedLeaf, AsyncLeaf, DeepAsyncLeaf>;
+    std::tuple<NotifiedLeaf, NotifiedAllLeaf, AcquireLeaf, LockLeaf, OneshotLeaf, ReceiveLeaf, SendLeaf, JoinAllLeaf,
+               JoinHandleLeaf, TimeEventLeaf, SleepLeaf, TickLeaf, TimeoutFutureLeaf, TimeoutClockLeaf, FdLeaf,
+               JoinLeaf, SelectLeaf, SelectBiasedLeaf, AsyncLeaf, DeepAsyncLeaf>;
 
 }  // namespace assay::test

@@ -1,5 +1,5 @@
-// Shows that a fair select lets each of several ready futures win about equally often, that its choices repeat exactly for
-// the same seed, and that within one select each future is polled first in turn.
+// Shows that a fair select lets each of several ready futures win about equally often, that its choices repeat exactly
+// for the same seed, and that within one select each future is polled first in turn.
 #include <algorithm>
 #include <array>
 #include <vector>

@@ -1,5 +1,5 @@
-// Shows that select, fair and biased, ends with the first future that is Ready, destroys all others at that moment, polls
-// none behind the winner, and lets an exception through; by hand, and for tasks, channels and locks that lose.
+// Shows that select, fair and biased, ends with the first future that is Ready, destroys all others at that moment,
+// polls none behind the winner, and lets an exception through; by hand, and for tasks, channels and locks that lose.
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,7 +39,8 @@ TEST_CASE("a biased select takes the first in the list, every time", "[select]")
   {
     Hand a;
     std::vector<int> polled;
-    auto three = select_biased(acting(ledger, polled, 0, acts[0]), acting(ledger, polled, 1, acts[1]), acting(ledger, polled, 2, acts[2]));
+    auto three = select_biased(acting(ledger, polled, 0, acts[0]), acting(ledger, polled, 1, acts[1]),
+                               acting(ledger, polled, 2, acts[2]));
     std::size_t winner = 0;
     while (winner < 3 && acts[winner] != Act::ready) ++winner;
     auto result = a.poll(three);
@@ -72,7 +73,8 @@ TEST_CASE("the losers are destroyed before the awaiting coroutine goes on", "[se
     Notify notify;
     std::vector<std::string> log;
     const auto loser = [&](const char* name) {
-      return ScriptedFuture<int>(ledger, [](Context&) -> Poll<int> { return Pending; }, [&log, name] { log.push_back(name); });
+      return ScriptedFuture<int>(
+          ledger, [](Context&) -> Poll<int> { return Pending; }, [&log, name] { log.push_back(name); });
     };
     const bool biased = GENERATE(false, true);
     const auto body = [&]() -> Async<std::size_t> {
@@ -109,7 +111,8 @@ TEST_CASE("what a future throws leaves the select", "[select]") {
     std::vector<int> polled;
     const Act acts[] = {Act::wait, Act::fail, Act::ready};
     {
-      auto three = select_biased(acting(ledger, polled, 0, acts[0]), acting(ledger, polled, 1, acts[1]), acting(ledger, polled, 2, acts[2]));
+      auto three = select_biased(acting(ledger, polled, 0, acts[0]), acting(ledger, polled, 1, acts[1]),
+                                 acting(ledger, polled, 2, acts[2]));
       CHECK_THROWS_AS(static_cast<void>(a.poll(three)), Thrown);
       CHECK(polled == std::vector<int>{0, 1});
       CHECK(ledger.values_made == 0);
@@ -139,9 +142,12 @@ TEST_CASE("select of values, void, references and what can only be moved", "[sel
   Hand a;
   Ledger ledger;
   int target = 5;
-  const auto reference = [&] { return ScriptedFuture<int&>(ledger, [&](Context&) -> Poll<int&> { return Ready(std::ref(target)); }); };
+  const auto reference = [&] {
+    return ScriptedFuture<int&>(ledger, [&](Context&) -> Poll<int&> { return Ready(std::ref(target)); });
+  };
   const auto pointer = [&] {
-    return ScriptedFuture<std::unique_ptr<int>>(ledger, [](Context&) -> Poll<std::unique_ptr<int>> { return Ready(std::make_unique<int>(6)); });
+    return ScriptedFuture<std::unique_ptr<int>>(
+        ledger, [](Context&) -> Poll<std::unique_ptr<int>> { return Ready(std::make_unique<int>(6)); });
   };
   const auto nothing = [&] { return ScriptedFuture<void>(ledger, [](Context&) -> Poll<void> { return Ready(); }); };
   auto first = select_biased(reference(), nothing());

@@ -1,5 +1,5 @@
-// Shows a timeout around select, join and each primitive, and a sleep as one of the futures of a select, on a virtual clock:
-// what is Ready at the deadline wins over the clock, losers leave no timer and no place in line behind.
+// Shows a timeout around select, join and each primitive, and a sleep as one of the futures of a select, on a virtual
+// clock: what is Ready at the deadline wins over the clock, losers leave no timer and no place in line behind.
 #include <chrono>
 #include <optional>
 #include <tuple>

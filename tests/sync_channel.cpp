@@ -1,5 +1,5 @@
-// Shows a channel between tasks: order among those who wait, closing from either end, wakes that are passed on when their
-// task is cancelled, and values that are destroyed once; and the misuse that aborts.
+// Shows a channel between tasks: order among those who wait, closing from either end, wakes that are passed on when
+// their task is cancelled, and values that are destroyed once; and the misuse that aborts.
 #include <array>
 #include <memory>
 #include <optional>
@@ -61,7 +61,8 @@ TEST_CASE("a sender that is cancelled while it waits takes its value with it", "
   }
   SECTION("but not once it is in the queue") {
     CHECK(receiver.try_recv()->value() == 1);
-    CHECK(probe.step() == Step{.local_wakes = 1, .enqueued = 1, .live = 2, .values = 3});  // a moved-from one among them
+    CHECK(probe.step() ==
+          Step{.local_wakes = 1, .enqueued = 1, .live = 2, .values = 3});  // a moved-from one among them
     first.cancel();
     CHECK(probe.step() == Step{.cancelled = 1, .live = 2, .values = 2});
     CHECK(receiver.try_recv()->value() == 2);
@@ -181,10 +182,12 @@ TEST_CASE("the ends of a channel may outlive the executor", "[sync][channel]") {
       Executor executor;
       CHECK_FALSE(sender.try_send(Counted(ledger, 1)).has_value());
       executor.spawn_detached(sender.send(Counted(ledger, 2)));
-      executor.spawn_detached([&ledger](Sender<Counted> mine) -> Async<void> {
-        auto sending = mine.send(Counted(ledger, 3));
-        co_await sending;
-      }, sender);
+      executor.spawn_detached(
+          [&ledger](Sender<Counted> mine) -> Async<void> {
+            auto sending = mine.send(Counted(ledger, 3));
+            co_await sending;
+          },
+          sender);
       CHECK(executor.run_until_stalled() == 2);
     }
     CHECK(receiver.try_recv()->value() == 1);

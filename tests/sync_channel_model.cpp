@@ -1,5 +1,5 @@
-// Shows, against a model made of deques, what a channel does in every short sequence of operations on two send futures, two
-// receive futures and the two ends, at capacities 1 to 3: results, order, wakes, kept wakers, and values alive.
+// Shows, against a model made of deques, what a channel does in every short sequence of operations on two send futures,
+// two receive futures and the two ends, at capacities 1 to 3: results, order, wakes, kept wakers, and values alive.
 #include <array>
 #include <deque>
 #include <optional>
@@ -31,8 +31,9 @@ enum Operation : unsigned {
   drop_receiver,
   operation_count
 };
-constexpr const char* names[] = {"poll send 0", "poll send 1", "drop send 0", "drop send 1", "try_send",    "poll recv 0",
-                                 "poll recv 1", "drop recv 0", "drop recv 1", "try_recv",    "drop sender", "drop receiver"};
+constexpr const char* names[] = {"poll send 0", "poll send 1", "drop send 0", "drop send 1",
+                                 "try_send",    "poll recv 0", "poll recv 1", "drop recv 0",
+                                 "drop recv 1", "try_recv",    "drop sender", "drop receiver"};
 
 constexpr int closed = -2;
 constexpr int pending = -3;
@@ -152,7 +153,8 @@ struct World {
       case poll_send_1:
         if (!sends[0]) return nullptr;  // the same as with slot 0
         [[fallthrough]];
-      case poll_send_0: return poll_send(operation == poll_send_1 ? 1 : 0);
+      case poll_send_0:
+        return poll_send(operation == poll_send_1 ? 1 : 0);
       case drop_send_0:
       case drop_send_1:
         if (!sends.at(i)) return nullptr;
@@ -171,9 +173,12 @@ struct World {
       case poll_recv_1:
         if (!recvs[0]) return nullptr;
         return poll_recv(1);
-      case poll_recv_0: return poll_recv(0);
-      case drop_recv_0: return drop_recv(0);
-      case drop_recv_1: return drop_recv(1);
+      case poll_recv_0:
+        return poll_recv(0);
+      case drop_recv_0:
+        return drop_recv(0);
+      case drop_recv_1:
+        return drop_recv(1);
       case try_recv: {
         if (!receiver) return nullptr;
         const int expected = model.queue.empty() ? closed : model.pop();
@@ -233,8 +238,10 @@ struct World {
       if (sends.at(i)) ++values;
       if (send_hands.at(i).counting.wakes() != model.send_wakes.at(i)) return "wrong number of wakes of a sender";
       if (recv_hands.at(i).counting.wakes() != model.recv_wakes.at(i)) return "wrong number of wakes of a receiver";
-      if (send_hands.at(i).kept() != (model.send.at(i) == Model::Send::waiting ? 1U : 0U)) return "wakers of a sender kept";
-      if (recv_hands.at(i).kept() != (model.recv.at(i) == Model::Recv::waiting ? 1U : 0U)) return "wakers of a receiver kept";
+      if (send_hands.at(i).kept() != (model.send.at(i) == Model::Send::waiting ? 1U : 0U))
+        return "wakers of a sender kept";
+      if (recv_hands.at(i).kept() != (model.recv.at(i) == Model::Recv::waiting ? 1U : 0U))
+        return "wakers of a receiver kept";
     }
     if (ledger.values_alive() != values) return "wrong number of values alive";
     if (receiver && receiver->size() != model.queue.size()) return "wrong size";

@@ -1,5 +1,5 @@
-// Shows that a Mutex lets in one task at a time, also across a co_await, in the order of arrival, and opens when a holder or
-// a waiter is cancelled.
+// Shows that a Mutex lets in one task at a time, also across a co_await, in the order of arrival, and opens when a
+// holder or a waiter is cancelled.
 #include <optional>
 #include <string>
 #include <vector>

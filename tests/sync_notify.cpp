@@ -1,5 +1,5 @@
-// Shows that Notify serves first come, first served, remembers one notification and no more, loses none to a waiter that is
-// dropped, and keeps no waker that it does not need; by hand, and between tasks.
+// Shows that Notify serves first come, first served, remembers one notification and no more, loses none to a waiter
+// that is dropped, and keeps no waker that it does not need; by hand, and between tasks.
 #include <array>
 #include <deque>
 #include <optional>
@@ -150,9 +150,7 @@ TEST_CASE("two tasks wait, one is cancelled after it was notified, the other run
     co_await notify.notified();
     order.push_back(id);
   };
-  const auto spawn = [&](int id) {
-    return by_hand ? executor.spawn(notify.notified()) : executor.spawn(waiter, id);
-  };
+  const auto spawn = [&](int id) { return by_hand ? executor.spawn(notify.notified()) : executor.spawn(waiter, id); };
   JoinHandle<void> first = spawn(1);
   JoinHandle<void> second = spawn(2);
   CHECK(probe.step() == Step{.spawned = 2, .enqueued = 2, .live = 2});
@@ -173,7 +171,8 @@ TEST_CASE("two tasks wait, one is cancelled after it was notified, the other run
 namespace {
 
 constexpr std::size_t waiter_count = 3;
-constexpr const char* names[] = {"poll 0", "poll 1", "poll 2", "drop 0", "drop 1", "drop 2", "notify_one", "notify_all"};
+constexpr const char* names[] = {"poll 0", "poll 1", "poll 2",     "drop 0",
+                                 "drop 1", "drop 2", "notify_one", "notify_all"};
 
 // What Notify should do, on the simplest structures there are.
 struct Model {
@@ -185,7 +184,8 @@ struct Model {
 
   bool poll(std::size_t i) {
     State& mine = state.at(i);
-    if (mine == State::notified_one || mine == State::notified_all || (mine == State::absent && std::exchange(permit, false))) {
+    if (mine == State::notified_one || mine == State::notified_all ||
+        (mine == State::absent && std::exchange(permit, false))) {
       mine = State::absent;
       return true;
     }
@@ -229,7 +229,8 @@ TEST_CASE("every short sequence of operations on a Notify", "[sync][notify][enum
       if (operation < 3) {
         if (!waiters.at(i)) waiters.at(i).emplace(notify.notified());
         const bool expected = model.poll(i);
-        if (hands.at(i).is_ready(*waiters.at(i)) != expected) fail_sequence(names, sequence, step, "wrong result of the poll");
+        if (hands.at(i).is_ready(*waiters.at(i)) != expected)
+          fail_sequence(names, sequence, step, "wrong result of the poll");
         if (expected) waiters.at(i).reset();
       } else if (operation < 6) {
         if (!waiters.at(i)) return step;
@@ -243,7 +244,8 @@ TEST_CASE("every short sequence of operations on a Notify", "[sync][notify][enum
         model.notify_all();
       }
       for (std::size_t k = 0; k < waiter_count; ++k) {
-        if (hands.at(k).counting.wakes() != model.wakes.at(k)) fail_sequence(names, sequence, step, "wrong number of wakes");
+        if (hands.at(k).counting.wakes() != model.wakes.at(k))
+          fail_sequence(names, sequence, step, "wrong number of wakes");
         if (hands.at(k).kept() != (model.state.at(k) == Model::State::waiting ? 1U : 0U)) {
           fail_sequence(names, sequence, step, "a waker too many or too few is kept");
         }

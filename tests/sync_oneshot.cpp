@@ -1,5 +1,5 @@
-// Shows that a oneshot gives its value once, to whoever still wants it, in every order of send, drop, move and poll; and that
-// the value is destroyed once wherever it ends.
+// Shows that a oneshot gives its value once, to whoever still wants it, in every order of send, drop, move and poll;
+// and that the value is destroyed once wherever it ends.
 #include <optional>
 #include <vector>
 
@@ -13,8 +13,18 @@ using namespace assay::test;
 
 namespace {
 
-enum Operation : unsigned { send, drop_sender, move_sender, poll_a, poll_b, move_receiver, drop_receiver, operation_count };
-constexpr const char* names[] = {"send", "drop sender", "move sender", "poll with a", "poll with b", "move receiver", "drop receiver"};
+enum Operation : unsigned {
+  send,
+  drop_sender,
+  move_sender,
+  poll_a,
+  poll_b,
+  move_receiver,
+  drop_receiver,
+  operation_count
+};
+constexpr const char* names[] = {"send",        "drop sender",   "move sender",  "poll with a",
+                                 "poll with b", "move receiver", "drop receiver"};
 
 }  // namespace
 
@@ -41,7 +51,8 @@ TEST_CASE("every order of operations on a oneshot", "[sync][oneshot][enum]") {
         switch (sequence[step]) {
           case send:
             if (!sender || sent) return step;
-            if (sender->send(Counted(ledger, 6)) != receiver.has_value()) fail_sequence(names, sequence, step, "wrong result of send");
+            if (sender->send(Counted(ledger, 6)) != receiver.has_value())
+              fail_sequence(names, sequence, step, "wrong result of send");
             sent = true;
             complete();
             break;
@@ -66,7 +77,8 @@ TEST_CASE("every order of operations on a oneshot", "[sync][oneshot][enum]") {
             if (result.is_ready() != expected) fail_sequence(names, sequence, step, "wrong result of the poll");
             if (expected) {
               const std::optional<Counted> value = std::move(result).take();
-              if (value.has_value() != sent || (sent && value->value() != 6)) fail_sequence(names, sequence, step, "wrong value");
+              if (value.has_value() != sent || (sent && value->value() != 6))
+                fail_sequence(names, sequence, step, "wrong value");
               got = true;
             } else {
               waiting = &hand;
@@ -85,13 +97,16 @@ TEST_CASE("every order of operations on a oneshot", "[sync][oneshot][enum]") {
             waiting = nullptr;
             if (sender && !sender->is_closed()) fail_sequence(names, sequence, step, "the sender is not told");
             break;
-          default: break;
+          default:
+            break;
         }
-        if (a.counting.wakes() != wakes[0] || b.counting.wakes() != wakes[1]) fail_sequence(names, sequence, step, "wrong number of wakes");
+        if (a.counting.wakes() != wakes[0] || b.counting.wakes() != wakes[1])
+          fail_sequence(names, sequence, step, "wrong number of wakes");
         if (a.kept() != (waiting == &a ? 1U : 0U) || b.kept() != (waiting == &b ? 1U : 0U)) {
           fail_sequence(names, sequence, step, "a waker too many or too few is kept");
         }
-        if (ledger.values_alive() != (sent && !got && receiver ? 1U : 0U)) fail_sequence(names, sequence, step, "wrong number of values");
+        if (ledger.values_alive() != (sent && !got && receiver ? 1U : 0U))
+          fail_sequence(names, sequence, step, "wrong number of values");
       }
     }
     if (!ledger.leftovers().empty()) fail_sequence(names, sequence, sequence.size(), ledger.leftovers());

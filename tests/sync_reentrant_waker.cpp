@@ -1,5 +1,6 @@
-// Shows that a waker whose clone, wake or drop runs code that uses the very primitive which is handling it neither loses a
-// wake nor finds a half-made state: the waiter is Ready, or the waker that it was last polled with is woken (BUGS D01, D02, B24).
+// Shows that a waker whose clone, wake or drop runs code that uses the very primitive which is handling it neither
+// loses a wake nor finds a half-made state: the waiter is Ready, or the waker that it was last polled with is woken
+// (BUGS D01, D02, B24).
 #include <functional>
 #include <memory>
 #include <optional>

@@ -321,7 +321,8 @@ TEST_CASE("every short sequence of operations on a Semaphore", "[sync][semaphore
         model.serve();
       } else if (operation == 7) {  // and gives it back at once
         const bool expected = model.line.empty() && model.available > 0;
-        if (semaphore.try_acquire().has_value() != expected) fail_sequence(names, sequence, step, "wrong result of try_acquire");
+        if (semaphore.try_acquire().has_value() != expected)
+          fail_sequence(names, sequence, step, "wrong result of try_acquire");
       } else {
         if (!permits.at(0)) return step;
         permits.at(0)->forget();
@@ -330,7 +331,8 @@ TEST_CASE("every short sequence of operations on a Semaphore", "[sync][semaphore
       }
       if (semaphore.available() != model.available) fail_sequence(names, sequence, step, "wrong number of permits");
       for (std::size_t k = 0; k < slots; ++k) {
-        if (hands.at(k).counting.wakes() != model.wakes.at(k)) fail_sequence(names, sequence, step, "wrong number of wakes");
+        if (hands.at(k).counting.wakes() != model.wakes.at(k))
+          fail_sequence(names, sequence, step, "wrong number of wakes");
         if (hands.at(k).kept() != (model.state.at(k) == Model::State::waiting ? 1U : 0U)) {
           fail_sequence(names, sequence, step, "a waker too many or too few is kept");
         }

@@ -1,5 +1,5 @@
-// For tests that poll futures by hand, without an executor: a context around a waker that counts, and all short sequences
-// of operations.
+// For tests that poll futures by hand, without an executor: a context around a waker that counts, and all short
+// sequences of operations.
 #pragma once
 
 #include <cstddef>
@@ -66,8 +66,9 @@ class Hand {
   std::uint64_t wakes_ = 0;
 };
 
-// Calls run(sequence) for all sequences of `depth` operations 0 ... operations-1. `run` returns how many of them it did: one
-// that makes no sense where it stands ends it, and all sequences that begin alike are left out. Returns how many ran.
+// Calls run(sequence) for all sequences of `depth` operations 0 ... operations-1. `run` returns how many of them it
+// did: one that makes no sense where it stands ends it, and all sequences that begin alike are left out. Returns how
+// many ran.
 template <class Run>
 std::uint64_t for_each_sequence(unsigned operations, std::size_t depth, Run&& run) {
   std::vector<unsigned> sequence(depth, 0);
@@ -83,7 +84,8 @@ std::uint64_t for_each_sequence(unsigned operations, std::size_t depth, Run&& ru
 }
 
 // Ends the test case with the sequence so far, in words.
-inline void fail_sequence(const char* const* names, const std::vector<unsigned>& sequence, std::size_t last, const std::string& what) {
+inline void fail_sequence(const char* const* names, const std::vector<unsigned>& sequence, std::size_t last,
+                          const std::string& what) {
   std::ostringstream text;
   for (std::size_t i = 0; i <= last && i < sequence.size(); ++i) text << (i != 0 ? ", " : "") << names[sequence[i]];
   FAIL(text.str() << ": " << what);

@@ -1,5 +1,5 @@
-// Shows how a TaskGroup ends when the executor ends first, when a spawn fails, when destructors of its members use it; and
-// what aborts: a member that ends its own group, a group that goes while somebody joins it.
+// Shows how a TaskGroup ends when the executor ends first, when a spawn fails, when destructors of its members use it;
+// and what aborts: a member that ends its own group, a group that goes while somebody joins it.
 #include <functional>
 #include <memory>
 #include <optional>

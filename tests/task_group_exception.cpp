@@ -1,5 +1,5 @@
-// Shows that what a member of a group throws wakes whoever joins, who cancels the others and throws the first exception on;
-// and that a group whose exception nobody asks for ends in silence.
+// Shows that what a member of a group throws wakes whoever joins, who cancels the others and throws the first exception
+// on; and that a group whose exception nobody asks for ends in silence.
 #include <stdexcept>
 #include <string>
 #include <vector>

@@ -1,5 +1,5 @@
-// Shows that the tasks of a TaskGroup may use the locals of the scope that has the group: they all end before it does, however
-// it is left; that groups can be joined, filled again, nested, and joined by several tasks at once.
+// Shows that the tasks of a TaskGroup may use the locals of the scope that has the group: they all end before it does,
+// however it is left; that groups can be joined, filled again, nested, and joined by several tasks at once.
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -39,7 +39,8 @@ TEST_CASE("tasks of a group use locals of the scope that waits for them", "[task
       for (int i = 0; i < value; ++i) co_await yield_now();
       result = value * value;
     };
-    for (int value = 0; value < 4; ++value) group.spawn(square, std::ref(results[static_cast<std::size_t>(value)]), value);
+    for (int value = 0; value < 4; ++value)
+      group.spawn(square, std::ref(results[static_cast<std::size_t>(value)]), value);
     CHECK(group.size() == 4);
     co_await group.join_all();
     CHECK(group.empty());

@@ -55,6 +55,20 @@ TEST_CASE("a task that is Pending and keeps no waker is counted as stranded, onc
   CHECK(ledger.leftovers().empty());
 }
 
+TEST_CASE("a stranded task whose handle lets go afterwards is not reported again", "[stranded]") {
+  const Kind kind = ANY_KIND();
+  CAPTURE(kind);
+  Ledger ledger;
+  Executor executor(with(OnStranded::ignore));
+  Probe probe(executor, ledger);
+  JoinHandle<int> handle = spawn_as(executor, kind, forgetful(ledger));
+  CHECK(executor.run_until_stalled() == 1);
+  CHECK(probe.step() == Step{.spawned = 1, .polls = 1, .enqueued = 1, .stranded = 1, .live = 1, .futures = 1});
+  handle.detach();
+  CHECK(executor.run_until_stalled() == 0);
+  CHECK(probe.step() == Step{.live = 1, .futures = 1});
+}
+
 TEST_CASE("the last waker of an unfinished detached task is dropped", "[stranded][waker]") {
   const Kind kind = ANY_KIND();
   const WakerKind waker_kind = ANY_WAKER();

@@ -7,15 +7,19 @@ Task<int> answer(int number) { co_return number; }
 Task<int> body(int number) {
   const int result = co_await answer(number);
   switch (result) {
-    case 1: co_return 10;
-    default: co_return 20;
+    case 1:
+      co_return 10;
+    default:
+      co_return 20;
   }
 }
 #else
 Task<int> body(int number) {
   switch (co_await answer(number)) {
-    case 1: co_return 10;
-    default: co_return 20;
+    case 1:
+      co_return 10;
+    default:
+      co_return 20;
   }
 }
 #endif

@@ -34,12 +34,13 @@ class SlabModel {
   static std::size_t entry_of(const Step& step) { return step.a % entry_count; }
   static std::size_t count_of(const Step& step) { return step.c % 4 + std::size_t{1}; }
   // Without growth there is one class of small slots, so that whether something fits does not depend on how sizes are
-  // classed. Mostly sizes of which few slots make a chunk: check_deep() looks at each.
+  // classed. Mostly sizes of which few slots make a chunk, since check_deep() looks at each; and of few classes, since each
+  // maps a chunk of its own.
   std::size_t size_of(const Step& step) const {
     constexpr std::array<std::size_t, 6> large{4097, 5000, 5001, 12000, 65536, 70000};
     if (step.b >= 250) return large.at(step.b - std::size_t{250});
     if (!options.growth) return step.op == reserve_and_take ? options.slot_bytes : 1 + step.b * options.slot_bytes / 250;
-    return step.b < 4 ? 1 + step.b * std::size_t{64} : 600 + step.b * std::size_t{14};
+    return step.b < 2 ? 1 + step.b * std::size_t{64} : 2600 + step.b * std::size_t{6};
   }
 
   bool allows(const Step& step) const {
@@ -75,7 +76,7 @@ class SlabModel {
     std::size_t size = 0;
   };
 
-  assay::detail::SlabOptions options;
+  detail::SlabOptions options;
   std::array<Entry, entry_count> entries{};
   bool large_reserved = false;
 };
@@ -131,7 +132,7 @@ class SlabSystem {
     expect(slab_.slots() >= live_ + abandoned_ + retired_, "slots()");
     for (const Entry& entry : entries_) {
       if (entry.bytes.data() == nullptr) continue;
-      expect(assay::detail::Slab::generation(entry.bytes.data()) == entry.generation, "a slot's generation while it is taken");
+      expect(detail::Slab::generation(entry.bytes.data()) == entry.generation, "a slot's generation while taken");
     }
   }
 
@@ -148,7 +149,7 @@ class SlabSystem {
 
   void take(Entry& entry, std::size_t size, const SlabModel& model) {
     const bool full = slab_.slots() == live_ + abandoned_ + retired_;
-    const assay::detail::Slab::Taken taken = slab_.try_take(size);
+    const detail::Slab::Taken taken = slab_.try_take(size);
     if (taken.slot == nullptr) {
       expect(!options_.growth, "a slab that may grow is never full");
       expect(model.large_reserved || full || size > options_.slot_bytes, "a slab said full that is not");
@@ -162,7 +163,7 @@ class SlabSystem {
     ++ledger_.values_made;
     std::memset(entry.bytes.data(), static_cast<int>(entry.pattern), size);
     expect(options_.growth || !full, "a slab without growth handed out more than it has");
-    expect(reinterpret_cast<std::uintptr_t>(taken.slot) % assay::detail::Slab::slot_alignment == 0, "alignment");
+    expect(reinterpret_cast<std::uintptr_t>(taken.slot) % detail::Slab::slot_alignment == 0, "alignment");
     std::uint32_t& last = generations_[taken.slot];
     expect(taken.generation % 2 == 1 && taken.generation > last, "a slot's generation grows");
     last = taken.generation;
@@ -189,8 +190,8 @@ class SlabSystem {
   }
 
   Ledger& ledger_;
-  const assay::detail::SlabOptions options_;
-  assay::detail::Slab slab_;
+  const detail::SlabOptions options_;
+  detail::Slab slab_;
   std::array<Entry, SlabModel::entry_count> entries_{};
   std::map<std::byte*, std::uint32_t> generations_;
   std::size_t live_ = 0;
