@@ -3,5 +3,6 @@
 #include "assay_testkit/models/frame_pool.hpp"
 
 TEST_CASE("the frame pool hands out distinct blocks", "[property]") {
-  assay::properties::check_against_model<assay::testkit::FramePoolModel, assay::testkit::FramePoolSystem>("any sequence of steps agrees with the model");
+  using namespace assay::testkit;
+  assay::properties::check_against_model<FramePoolModel, FramePoolSystem>("any sequence of steps agrees with the model");
 }

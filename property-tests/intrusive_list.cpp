@@ -3,5 +3,6 @@
 #include "assay_testkit/models/intrusive_list.hpp"
 
 TEST_CASE("intrusive lists behave like sequences", "[property]") {
-  assay::properties::check_against_model<assay::testkit::ListModel, assay::testkit::ListSystem>("any sequence of steps agrees with the model");
+  using namespace assay::testkit;
+  assay::properties::check_against_model<ListModel, ListSystem>("any sequence of steps agrees with the model");
 }

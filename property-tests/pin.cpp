@@ -3,5 +3,6 @@
 #include "assay_testkit/models/pin.hpp"
 
 TEST_CASE("pinned cells lend and share as counted", "[property]") {
-  assay::properties::check_against_model<assay::testkit::PinModel, assay::testkit::PinSystem>("any sequence of steps agrees with the model");
+  using namespace assay::testkit;
+  assay::properties::check_against_model<PinModel, PinSystem>("any sequence of steps agrees with the model");
 }

@@ -1,5 +1,6 @@
 // Shows the cancelling of tasks that are in the ready queue: before their first poll, and after a wake. The future is
-// destroyed at once, nothing is polled, the queue entry keeps the memory until its turn, and its neighbours keep theirs.
+// destroyed at once, nothing is polled, the queue entry keeps the memory until its turn, and its neighbours keep
+// theirs.
 #include <vector>
 
 #include "support/kinds.hpp"

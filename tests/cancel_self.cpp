@@ -1,5 +1,6 @@
-// Shows a task that cancels itself during its poll: its future lives until the poll returns, and then is destroyed, whether
-// the poll says Ready, Pending, or throws; through cancel() and through dropping the handle; with and without waking itself.
+// Shows a task that cancels itself during its poll: its future lives until the poll returns, and then is destroyed,
+// whether the poll says Ready, Pending, or throws; through cancel() and through dropping the handle; with and without
+// waking itself.
 #include <stdexcept>
 
 #include "support/kinds.hpp"

@@ -1,5 +1,6 @@
-// Shows that cancelling a task that waits destroys its future before cancel() returns, once, on any path: cancel(), dropping
-// the handle, assigning over it; that cancel is idempotent; and that awaiting a cancelled task throws TaskCancelled.
+// Shows that cancelling a task that waits destroys its future before cancel() returns, once, on any path: cancel(),
+// dropping the handle, assigning over it; that cancel is idempotent; and that awaiting a cancelled task throws
+// TaskCancelled.
 #include <memory>
 #include <vector>
 
@@ -46,8 +47,12 @@ TEST_CASE("cancelling a waiting task destroys its future at once", "[cancel]") {
         handle.cancel();
         handle_left = true;
         break;
-      case By::drop: { const JoinHandle<int> gone = std::move(handle); } break;
-      case By::assignment: handle = JoinHandle<int>(); break;
+      case By::drop: {
+        const JoinHandle<int> gone = std::move(handle);
+      } break;
+      case By::assignment:
+        handle = JoinHandle<int>();
+        break;
       case By::move_assignment: {
         JoinHandle<int> empty;
         handle = std::move(empty);
@@ -93,14 +98,16 @@ TEST_CASE("who awaits a task that is cancelled is woken, and gets TaskCancelled"
   bool ready = false;
   JoinHandle<int> inner = spawn_as(executor, kind, waiting_script(ledger, waker, ready));
   JoinHandle<int>* const address = &inner;
-  JoinHandle<bool> outer = executor.spawn([](JoinHandle<int>& awaited) -> Async<bool> {
-    try {
-      co_await awaited;
-    } catch (const TaskCancelled&) {
-      co_return true;
-    }
-    co_return false;
-  }, std::ref(*address));
+  JoinHandle<bool> outer = executor.spawn(
+      [](JoinHandle<int>& awaited) -> Async<bool> {
+        try {
+          co_await awaited;
+        } catch (const TaskCancelled&) {
+          co_return true;
+        }
+        co_return false;
+      },
+      std::ref(*address));
   CHECK(executor.run_until_stalled() == 2);
   CHECK(probe.step() == Step{.spawned = 2, .polls = 2, .enqueued = 2, .live = 2, .futures = 1});
   inner.cancel();

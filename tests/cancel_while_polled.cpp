@@ -1,5 +1,6 @@
-// Shows cancels that reach a task while it is being polled by way of others: A cancels B, whose destructor cancels A; a task
-// cancels a ready, a waiting and a finished sibling; a sibling's destructor drops the handle of the task that is polled.
+// Shows cancels that reach a task while it is being polled by way of others: A cancels B, whose destructor cancels A; a
+// task cancels a ready, a waiting and a finished sibling; a sibling's destructor drops the handle of the task that is
+// polled.
 #include "support/kinds.hpp"
 #include "support/probe.hpp"
 
@@ -34,16 +35,17 @@ TEST_CASE("A cancels B, and B's destructor cancels A, which is being polled", "[
                }));
   CHECK(executor.run_until_stalled() == 1);
   CHECK(probe.step() == Step{.spawned = 1, .polls = 1, .enqueued = 1, .live = 1, .futures = 1});
-  a = spawn_as(executor, kind_a, ScriptedFuture<int>(
-                                     ledger,
-                                     [&](Context&) -> Poll<int> {
-                                       b.cancel();
-                                       CHECK(destroyed_b == 1);
-                                       CHECK(destroyed_a == 0);
-                                       if (a_is_ready) return Ready(1);
-                                       return Pending;
-                                     },
-                                     [&] { ++destroyed_a; }));
+  a = spawn_as(executor, kind_a,
+               ScriptedFuture<int>(
+                   ledger,
+                   [&](Context&) -> Poll<int> {
+                     b.cancel();
+                     CHECK(destroyed_b == 1);
+                     CHECK(destroyed_a == 0);
+                     if (a_is_ready) return Ready(1);
+                     return Pending;
+                   },
+                   [&] { ++destroyed_a; }));
   if (b_is_ready) waker_b.wake_by_ref();
   CHECK(probe.step() == Step{.spawned = 1,
                              .local_wakes = b_is_ready ? 1U : 0U,

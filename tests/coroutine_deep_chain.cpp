@@ -1,10 +1,10 @@
-// Shows that a chain of 100,000 coroutines awaiting each other runs, is thrown through, is cancelled while it waits, and dies
-// with its executor, without recursion; and that a wake at its bottom costs one poll of the leaf.
+// Shows that a chain of 100,000 coroutines awaiting each other runs, is thrown through, is cancelled while it waits,
+// and dies with its executor, without recursion; and that a wake at its bottom costs one poll of the leaf.
 #include <stdexcept>
 
+#include "assay/audited/frame_pool.hpp"
 #include "assay/run.hpp"
 #include "assay/yield.hpp"
-#include "assay/audited/frame_pool.hpp"
 #include "support/dies.hpp"
 #include "support/kinds.hpp"
 #include "support/probe.hpp"
@@ -70,8 +70,7 @@ TEST_CASE("100,000 coroutines deep: run, woken many times, and returned from", "
     executor.run_until_stalled();
   }
   CHECK(bottom.ledger.polls == wakes + 1);
-  CHECK(probe.step() ==
-        Step{.polls = wakes, .local_wakes = wakes, .enqueued = wakes, .live = 1, .futures = 1});
+  CHECK(probe.step() == Step{.polls = wakes, .local_wakes = wakes, .enqueued = wakes, .live = 1, .futures = 1});
   bottom.go = true;
   bottom.waker.wake();
   CHECK(executor.run_until_stalled() == 1);
@@ -102,8 +101,13 @@ TEST_CASE("100,000 coroutines deep: thrown through", "[coroutine][deep][slow]") 
     CHECK(alive == 0);
   }
   const std::uint64_t polls = waits_first ? 2 : 1;
-  CHECK(probe.step() ==
-        Step{.spawned = 1, .polls = polls, .threw = 1, .local_wakes = polls - 1, .enqueued = polls, .live = 1, .futures = 1});
+  CHECK(probe.step() == Step{.spawned = 1,
+                             .polls = polls,
+                             .threw = 1,
+                             .local_wakes = polls - 1,
+                             .enqueued = polls,
+                             .live = 1,
+                             .futures = 1});
   CHECK_THROWS_AS(handle.try_join(), Fall);
   CHECK(probe.step() == Step{.freed = 1, .futures = 1});
 }

@@ -1,13 +1,13 @@
-// Shows the order in which a chain of coroutines is destroyed: innermost first, each frame's locals in reverse, the awaited
-// future before the frame that awaits it; on return, throw and cancel; and that what an inner frame refers to in an outer one is
-// still alive. Destroying moved, fresh, waiting and finished ones.
+// Shows the order in which a chain of coroutines is destroyed: innermost first, each frame's locals in reverse, the
+// awaited future before the frame that awaits it; on return, throw and cancel; and that what an inner frame refers to
+// in an outer one is still alive. Destroying moved, fresh, waiting and finished ones.
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "assay/audited/frame_pool.hpp"
 #include "assay/run.hpp"
 #include "assay/yield.hpp"
-#include "assay/audited/frame_pool.hpp"
 #include "support/kinds.hpp"
 #include "support/probe.hpp"
 
@@ -18,7 +18,8 @@ namespace {
 
 // Writes its name down when it goes, and reads through a reference to what must still be alive.
 struct Trace {
-  Trace(std::vector<std::string>& log, std::string name, const int& lent) : log_(log), name_(std::move(name)), lent_(lent) {}
+  Trace(std::vector<std::string>& log, std::string name, const int& lent)
+      : log_(log), name_(std::move(name)), lent_(lent) {}
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
   ~Trace() {
@@ -94,9 +95,15 @@ TEST_CASE("a chain is destroyed innermost first, locals in reverse", "[coroutine
     CHECK(log == expected);
     CHECK(audited::frame_pool_stats().freed - before.freed == 3);
     switch (ending) {
-      case Ending::returns: CHECK(handle.try_join().has_value()); break;
-      case Ending::throws: CHECK_THROWS_AS(handle.try_join(), std::runtime_error); break;
-      case Ending::cancelled: CHECK_THROWS_AS(handle.try_join(), TaskCancelled); break;
+      case Ending::returns:
+        CHECK(handle.try_join().has_value());
+        break;
+      case Ending::throws:
+        CHECK_THROWS_AS(handle.try_join(), std::runtime_error);
+        break;
+      case Ending::cancelled:
+        CHECK_THROWS_AS(handle.try_join(), TaskCancelled);
+        break;
     }
   }
   waker.drop();
@@ -110,7 +117,8 @@ TEST_CASE("the chain of a waiting coroutine is visible, and its frames are count
   std::vector<std::string> log;
   const int lent = 77;
   bool go = false;
-  ScriptedFuture<void> leaf(ledger, [&](Context&) -> Poll<void> { return go ? Poll<void>(Ready()) : Poll<void>(Pending); });
+  ScriptedFuture<void> leaf(ledger,
+                            [&](Context&) -> Poll<void> { return go ? Poll<void>(Ready()) : Poll<void>(Pending); });
   const Waker waker;
   Context context(waker);
   Async<void> async = chain(log, depth, lent, leaf);

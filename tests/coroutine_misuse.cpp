@@ -89,7 +89,8 @@ TEST_CASE("abort: awaiting an Async that was polled before", "[coroutine][abort]
   });
 }
 
-TEST_CASE("abort: an Async that is awaited by a coroutine is polled, moved or destroyed by somebody else", "[coroutine][abort]") {
+TEST_CASE("abort: an Async that is awaited by a coroutine is polled, moved or destroyed by somebody else",
+          "[coroutine][abort]") {
   const auto with_awaited = [](void (*misuse)(std::optional<Async<void>>&)) {
     return [misuse] {
       std::optional<Async<void>> child(waits());
@@ -99,7 +100,8 @@ TEST_CASE("abort: an Async that is awaited by a coroutine is polled, moved or de
       misuse(child);
     };
   };
-  check_dies("an Async was polled while a coroutine awaits it", with_awaited([](std::optional<Async<void>>& child) { poll_once(*child); }));
+  check_dies("an Async was polled while a coroutine awaits it",
+             with_awaited([](std::optional<Async<void>>& child) { poll_once(*child); }));
   check_dies("an Async was moved after its first poll",
              with_awaited([](std::optional<Async<void>>& child) { const Async<void> thief = std::move(*child); }));
   check_dies("an Async was destroyed while a coroutine awaits it",

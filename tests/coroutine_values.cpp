@@ -1,5 +1,5 @@
-// Shows what an Async yields: values, references, void, move-only and throwing types, through co_await of children given as
-// temporaries and as variables, of any Future, and through run(); and exceptions at every depth.
+// Shows what an Async yields: values, references, void, move-only and throwing types, through co_await of children
+// given as temporaries and as variables, of any Future, and through run(); and exceptions at every depth.
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -101,9 +101,9 @@ TEST_CASE("a value is made once, moved, and destroyed as often as made", "[corou
   };
   CHECK(executor.block_on(body) == 123);
   CHECK(probe.step() == Step{.spawned = 1, .polls = 1, .completed = 1, .freed = 1, .enqueued = 1});
-  JoinHandle<Counted> handle = spawn_as(executor, kind, ScriptedFuture<Counted>(ledger, [&](Context&) -> Poll<Counted> {
-                                          return Ready(Counted(ledger, 4));
-                                        }));
+  JoinHandle<Counted> handle =
+      spawn_as(executor, kind,
+               ScriptedFuture<Counted>(ledger, [&](Context&) -> Poll<Counted> { return Ready(Counted(ledger, 4)); }));
   CHECK(executor.run_until_stalled() == 1);
   CHECK(probe.step() == Step{.spawned = 1, .polls = 1, .completed = 1, .enqueued = 1, .live = 1, .values = 1});
   CHECK(handle.try_join()->value() == 4);

@@ -1,5 +1,5 @@
-// Shows the internal assertions of the kernel that a test can reach by breaking a promise on purpose: a reference given up twice, a
-// structure overwritten. They are what stands between a bug of ours and silent damage.
+// Shows the internal assertions of the kernel that a test can reach by breaking a promise on purpose: a reference given
+// up twice, a structure overwritten. They are what stands between a bug of ours and silent damage.
 #include <limits>
 #include <string>
 
@@ -29,9 +29,7 @@ struct Scene {
     return Pending;
   }));
   Scene() { executor.run_until_stalled(); }
-  TaskHeader& task() {
-    return static_cast<TaskHeader&>(*static_cast<audited::RemoteNode*>(local.as_raw().data));
-  }
+  TaskHeader& task() { return static_cast<TaskHeader&>(*static_cast<audited::RemoteNode*>(local.as_raw().data)); }
 };
 
 auto with_scene(void (*use)(Scene&)) {
@@ -135,7 +133,8 @@ TEST_CASE("abort: a context that is left more often than entered", "[kernel][abo
 }
 
 TEST_CASE("abort: the line says what, about whom and where, in one line of at most 512 bytes", "[kernel][abort]") {
-  const testkit::Death death = testkit::run_in_child([] { audited::fail("somebody did something", "/a/b/assay/file.cpp", 42, "subject"); });
+  const testkit::Death death =
+      testkit::run_in_child([] { audited::fail("somebody did something", "/a/b/assay/file.cpp", 42, "subject"); });
   CHECK(death.aborted);
   CHECK(death.standard_error == "assay: somebody did something: subject (assay/file.cpp:42)\n");
   const std::string long_message(2000, 'x');

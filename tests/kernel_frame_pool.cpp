@@ -1,5 +1,5 @@
-// Shows the pool of coroutine frames: sizes, alignment, reuse without malloc, its bound, its thread-local caches, blocks freed on
-// another thread and at thread exit; and that freeing twice or what is foreign aborts.
+// Shows the pool of coroutine frames: sizes, alignment, reuse without malloc, its bound, its thread-local caches,
+// blocks freed on another thread and at thread exit; and that freeing twice or what is foreign aborts.
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -115,7 +115,8 @@ TEST_CASE("frame pool: the quarantine of level 3 hands out a block only after si
   trim_frame_pool();
 }
 
-TEST_CASE("frame pool: a block may be freed on another thread, and caches go with their threads", "[kernel][frame_pool]") {
+TEST_CASE("frame pool: a block may be freed on another thread, and caches go with their threads",
+          "[kernel][frame_pool]") {
   trim_frame_pool();
   const FramePoolStats before = frame_pool_stats();
   void* const given = take_frame(100);
@@ -137,7 +138,8 @@ TEST_CASE("frame pool: a block may be freed on another thread, and caches go wit
   check_frame_pool();
 }
 
-TEST_CASE("frame pool: frames freed by destructors of thread-locals, before and after the cache is gone", "[kernel][frame_pool]") {
+TEST_CASE("frame pool: frames freed by destructors of thread-locals, before and after the cache is gone",
+          "[kernel][frame_pool]") {
   struct Holder {
     void* block = nullptr;
     FramePoolStats* report = nullptr;

@@ -1,5 +1,5 @@
-// Shows the inbox by itself, below the executor: the shared word after each operation, the order of what is drained, the handshake
-// of sleep and wake, what close() refuses, and the abort of each misuse.
+// Shows the inbox by itself, below the executor: the shared word after each operation, the order of what is drained,
+// the handshake of sleep and wake, what close() refuses, and the abort of each misuse.
 #include <array>
 #include <cstdint>
 #include <thread>
@@ -175,7 +175,8 @@ TEST_CASE("inbox: its references are counted, and the last one ends it", "[kerne
   check_dies("internal: an executor's core was released twice", [&] { inbox.release_inbox(); });
 }
 
-TEST_CASE("inbox: threads wake, clone and drop; every notification is drained, every node once at the end", "[kernel][inbox][thread]") {
+TEST_CASE("inbox: threads wake, clone and drop; every notification is drained, every node once at the end",
+          "[kernel][inbox][thread]") {
   TestInbox inbox;
   std::array<RemoteNode, 3> nodes{RemoteNode(inbox), RemoteNode(inbox), RemoteNode(inbox)};
   constexpr int rounds = 2000;

@@ -1,5 +1,6 @@
-// Shows the intrusive heap under the timers: order by key and then by insertion, removal from anywhere, nodes and heaps that die
-// in either order, against a sorted reference with check_deep() after every step; and the abort of each misuse.
+// Shows the intrusive heap under the timers: order by key and then by insertion, removal from anywhere, nodes and heaps
+// that die in either order, against a sorted reference with check_deep() after every step; and the abort of each
+// misuse.
 #include <algorithm>
 #include <cstdint>
 #include <deque>
@@ -83,12 +84,16 @@ TEST_CASE("intrusive heap: random operations against a sorted vector", "[kernel]
   std::optional<Heap> heap(std::in_place);
   std::vector<Entry> model;
   std::uint64_t sequence = 0;
-  const auto before = [](const Entry& a, const Entry& b) { return a.key != b.key ? a.key < b.key : a.sequence < b.sequence; };
+  const auto before = [](const Entry& a, const Entry& b) {
+    return a.key != b.key ? a.key < b.key : a.sequence < b.sequence;
+  };
   std::uint64_t pushes = 0;
   for (int step = 0; step < 2000; ++step) {
     const std::size_t at = random() % items.size();
     std::optional<Item>& item = items.at(at);
-    const auto forget = [&] { std::erase_if(model, [&](const Entry& entry) { return entry.id == static_cast<int>(at); }); };
+    const auto forget = [&] {
+      std::erase_if(model, [&](const Entry& entry) { return entry.id == static_cast<int>(at); });
+    };
     switch (random() % 5) {
       case 0:
       case 1:

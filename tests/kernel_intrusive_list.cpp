@@ -1,5 +1,5 @@
-// Shows the intrusive list: order, unlinking from anywhere, nodes that leave by being destroyed, lists that die first, splicing,
-// a node in two lists by two tags, and the abort of each misuse. check_deep() after every step.
+// Shows the intrusive list: order, unlinking from anywhere, nodes that leave by being destroyed, lists that die first,
+// splicing, a node in two lists by two tags, and the abort of each misuse. check_deep() after every step.
 #include <array>
 #include <deque>
 #include <memory>
@@ -214,7 +214,8 @@ TEST_CASE("abort: intrusive list misuse", "[kernel][list][abort]") {
       then(list, neighbour);
     };
   };
-  const char* const broken = "internal: a list's links are broken (was an object moved, freed or overwritten while it waited?)";
+  const char* const broken =
+      "internal: a list's links are broken (was an object moved, freed or overwritten while it waited?)";
   check_dies(broken, overwritten([](List& list, Item&) { static_cast<void>(list.check_deep()); }));
   check_dies(broken, overwritten([](List&, Item& neighbour) { neighbour.unlink(); }));
 }

@@ -1,4 +1,5 @@
-// Shows the parker under run(): an unpark is never lost, several coalesce, each park takes one token, and the last waker frees it.
+// Shows the parker under run(): an unpark is never lost, several coalesce, each park takes one token, and the last
+// waker frees it.
 #include <thread>
 #include <vector>
 

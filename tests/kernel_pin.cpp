@@ -1,5 +1,6 @@
-// Shows the pin-like cells: Pinned does not move; PinCell lends to one writer or many readers and aborts on the rest; PinRc and
-// PinWeak share one object, whose destructor may use weak references to itself; counters abort before they wrap.
+// Shows the pin-like cells: Pinned does not move; PinCell lends to one writer or many readers and aborts on the rest;
+// PinRc and PinWeak share one object, whose destructor may use weak references to itself; counters abort before they
+// wrap.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -309,7 +310,8 @@ TEST_CASE("abort: PinRc and PinWeak misuse", "[kernel][pin][abort]") {
     }
     static_cast<void>(weak.upgrade());
   });
-  check_dies("PinWeak::upgrade of an object that is gone; ask expired() first", [] { static_cast<void>(PinWeak<int>().upgrade()); });
+  check_dies("PinWeak::upgrade of an object that is gone; ask expired() first",
+             [] { static_cast<void>(PinWeak<int>().upgrade()); });
 }
 
 TEST_CASE("abort: PinRc and PinWeak on another thread", "[kernel][pin][abort]") {
@@ -324,7 +326,9 @@ TEST_CASE("abort: PinRc and PinWeak on another thread", "[kernel][pin][abort]") 
   };
   check_dies(rc, elsewhere([](PinRc<int>& strong, PinWeak<int>&) { const PinRc<int> copy = strong; }));  // NOLINT
   check_dies(rc, elsewhere([](PinRc<int>& strong, PinWeak<int>&) { static_cast<void>(*strong); }));
-  check_dies(rc, elsewhere([](PinRc<int>& strong, PinWeak<int>&) { const PinRc<int> taken = std::move(strong); }));  // its drop
+  check_dies(rc, elsewhere([](PinRc<int>& strong, PinWeak<int>&) {
+               const PinRc<int> taken = std::move(strong);
+             }));  // its drop
   check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { static_cast<void>(mine.expired()); }));
   check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { const PinWeak<int> copy = mine; }));  // NOLINT
   check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { const PinWeak<int> taken = std::move(mine); }));

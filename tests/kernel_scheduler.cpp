@@ -1,4 +1,5 @@
-// Shows the scheduler and the coroutine machinery by themselves, below the executor: what an executor never does aborts.
+// Shows the scheduler and the coroutine machinery by themselves, below the executor: what an executor never does
+// aborts.
 #include <memory>
 #include <optional>
 
@@ -19,6 +20,33 @@ namespace {
 
 ScriptedFuture<int> script(Ledger& ledger, ScriptedFuture<int>::OnPoll poll) { return {ledger, std::move(poll)}; }
 
+// Its move constructor, which a spawn runs, ends the executor.
+struct Ends {
+  using Output = int;
+  explicit Ends(std::optional<Executor>& given) : executor(&given) {}
+  Ends(Ends&& other) noexcept : executor(other.executor) { executor->reset(); }
+  Poll<int> poll(Context&) { return Ready(1); }
+  std::optional<Executor>* executor;
+};
+
+// Its move constructor uses the executor in every way.
+struct Busy {
+  using Output = int;
+  Busy(Executor& given, Ledger& counts) : executor(&given), ledger(&counts) {}
+  Busy(Busy&& other) noexcept : executor(other.executor), ledger(other.ledger) {
+    executor->spawn_detached(ScriptedFuture<int>(*ledger, [](Context&) -> Poll<int> { return Ready(2); }));
+    executor->check_deep();
+    seen = executor->tasks().size();
+    polled = executor->run_until_stalled();
+    executor->check_deep();
+  }
+  Poll<int> poll(Context&) { return Ready(static_cast<int>(seen * 10 + polled)); }
+  Executor* executor;
+  Ledger* ledger;
+  std::size_t seen = 0;
+  std::size_t polled = 0;
+};
+
 }  // namespace
 
 TEST_CASE("scheduler: a task's life without an executor", "[kernel][scheduler]") {
@@ -26,12 +54,13 @@ TEST_CASE("scheduler: a task's life without an executor", "[kernel][scheduler]")
   {
     SchedulerOwner scheduler{SlabOptions{}};
     CHECK_FALSE(scheduler->run_one(nullptr));
-    auto* const task = scheduler->spawn<ScriptedFuture<int>>("alone", script(ledger, [&](Context& context) -> Poll<int> {
-                                                               CHECK(context.executor() == nullptr);
-                                                               if (ledger.polls == 2) return Ready(7);
-                                                               context.local_waker().wake_by_ref();
-                                                               return Pending;
-                                                             }));
+    auto* const task =
+        scheduler->spawn<ScriptedFuture<int>>("alone", script(ledger, [&](Context& context) -> Poll<int> {
+                                                CHECK(context.executor() == nullptr);
+                                                if (ledger.polls == 2) return Ready(7);
+                                                context.local_waker().wake_by_ref();
+                                                return Pending;
+                                              }));
     REQUIRE(task != nullptr);
     detail::TaskHandleOf<int> handle(*scheduler, *task);
     scheduler->check_deep();
@@ -97,13 +126,6 @@ TEST_CASE("abort: scheduler misuse", "[kernel][scheduler][abort]") {
 }
 
 TEST_CASE("abort: an executor that ends while it makes a task", "[kernel][scheduler][abort]") {
-  struct Ends {
-    using Output = int;
-    explicit Ends(std::optional<Executor>& given) : executor(&given) {}
-    Ends(Ends&& other) noexcept : executor(other.executor) { executor->reset(); }
-    Poll<int> poll(Context&) { return Ready(1); }
-    std::optional<Executor>* executor;
-  };
   check_dies("an Executor was destroyed while it made a task, by the constructor of the task's future", [] {
     std::optional<Executor> executor(std::in_place);
     executor->spawn_detached(Ends(executor));
@@ -113,22 +135,6 @@ TEST_CASE("abort: an executor that ends while it makes a task", "[kernel][schedu
 TEST_CASE("a future's constructor may use the executor that makes its task", "[kernel][scheduler]") {
   Ledger ledger;
   Executor executor;
-  struct Busy {
-    using Output = int;
-    Busy(Executor& given, Ledger& counts) : executor(&given), ledger(&counts) {}
-    Busy(Busy&& other) noexcept : executor(other.executor), ledger(other.ledger) {
-      executor->spawn_detached(ScriptedFuture<int>(*ledger, [](Context&) -> Poll<int> { return Ready(2); }));
-      executor->check_deep();
-      seen = executor->tasks().size();
-      polled = executor->run_until_stalled();
-      executor->check_deep();
-    }
-    Poll<int> poll(Context&) { return Ready(static_cast<int>(seen * 10 + polled)); }
-    Executor* executor;
-    Ledger* ledger;
-    std::size_t seen = 0;
-    std::size_t polled = 0;
-  };
   JoinHandle<int> handle = executor.spawn(Busy(executor, ledger));
   CHECK(executor.run_until_stalled() == 1);
   CHECK(handle.try_join() == 11);

@@ -1,8 +1,8 @@
-// Shows the slab of task memory: sizes and alignment, generations that never repeat, slots that retire when they would, reuse,
-// growth and fullness, abandoning; and the abort of each misuse. check_deep() after every step.
+// Shows the slab of task memory: sizes and alignment, generations that never repeat, slots that retire when they would,
+// reuse, growth and fullness, abandoning; and the abort of each misuse. check_deep() after every step.
 #include <array>
-#include <cstring>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <random>
@@ -31,7 +31,7 @@ TEST_CASE("slab: slots are aligned, as large as asked for, and apart from each o
   Slab slab(SlabOptions{});
   std::map<std::byte*, std::size_t> taken;
   std::size_t count = 0;
-  constexpr std::array<std::size_t, 17> sizes{1,   64,  127,  128,  129,  200,  256,  257,   500,
+  constexpr std::array<std::size_t, 17> sizes{1,    64,   127,  128,  129,  200,  256,   257,   500,
                                               1000, 2000, 4000, 4096, 4097, 5000, 70000, 300000};
   for (const std::size_t size : sizes) {
     for (int i = 0; i < 3; ++i) {
@@ -274,7 +274,8 @@ TEST_CASE("abort: slab misuse", "[kernel][slab][abort]") {
     Slab slab(SlabOptions{});
     static_cast<void>(slab.try_take(100));
   });
-  check_dies("internal: a slab's generations need at least two bits", [] { const Slab slab(SlabOptions{.generation_bits = 1}); });
+  check_dies("internal: a slab's generations need at least two bits",
+             [] { const Slab slab(SlabOptions{.generation_bits = 1}); });
   check_dies("internal: a slot of no size", [] {
     Slab slab(SlabOptions{});
     static_cast<void>(slab.try_take(0));

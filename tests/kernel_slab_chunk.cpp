@@ -1,5 +1,5 @@
-// Shows a chunk of slots by itself, below the slab: numbering, sizes, the way from an address to its slot, the states of a slot, and
-// the abort of each step out of turn.
+// Shows a chunk of slots by itself, below the slab: numbering, sizes, the way from an address to its slot, the states
+// of a slot, and the abort of each step out of turn.
 #include <array>
 #include <cstring>
 #include <memory>
@@ -27,7 +27,8 @@ struct Chunk {
 }  // namespace
 
 TEST_CASE("slab chunk: slots are numbered, sized and found by their address", "[kernel][slab]") {
-  const std::size_t bytes = GENERATE(std::size_t{1}, std::size_t{64}, std::size_t{100}, std::size_t{4096}, std::size_t{200'000});
+  const std::size_t bytes =
+      GENERATE(std::size_t{1}, std::size_t{64}, std::size_t{100}, std::size_t{4096}, std::size_t{200'000});
   CAPTURE(bytes);
   Chunk chunk(bytes);
   std::set<std::byte*> seen;

@@ -11,7 +11,8 @@
 using namespace assay;
 using namespace assay::test;
 
-TEST_CASE("A01 extreme README 1: a waker kept past the return of run() points to nothing of its stack", "[regression]") {
+TEST_CASE("A01 extreme README 1: a waker kept past the return of run() points to nothing of its stack",
+          "[regression]") {
   const Kind kind = GENERATE(Kind::future, Kind::coroutine);
   const bool other_thread = GENERATE(false, true);
   CAPTURE(kind, other_thread);
@@ -43,7 +44,8 @@ TEST_CASE("A01 extreme README 1: a waker kept past the return of run() points to
   CHECK(ledger.polls == 3);
 }
 
-TEST_CASE("A02 extreme README 2: clone adds a reference, and does not give up the one it was made from", "[regression]") {
+TEST_CASE("A02 extreme README 2: clone adds a reference, and does not give up the one it was made from",
+          "[regression]") {
   const int clones = GENERATE(1, 2, 100);
   CAPTURE(clones);
   Ledger ledger;
@@ -68,7 +70,8 @@ TEST_CASE("A02 extreme README 2: clone adds a reference, and does not give up th
   CHECK(testkit::allocation_counts().deletes == before + 1);
 }
 
-TEST_CASE("B01 extreme README 3: a poll that parks its thread does not eat the wake of the run() around it", "[regression]") {
+TEST_CASE("B01 extreme README 3: a poll that parks its thread does not eat the wake of the run() around it",
+          "[regression]") {
   const bool wake_first = GENERATE(true, false);
   const bool by_thread = GENERATE(true, false);
   CAPTURE(wake_first, by_thread);

@@ -1,4 +1,5 @@
-// The probes of `mini_tokio`, the illustrated runtime, each as a test of ours (see BUGS.md: B33 m3, D08 m4, H10 m5, J02).
+// The probes of `mini_tokio`, the illustrated runtime, each as a test of ours (see BUGS.md: B33 m3, D08 m4, H10 m5,
+// J02).
 #include <sys/resource.h>
 
 #include <chrono>
@@ -17,7 +18,9 @@ namespace {
 std::chrono::microseconds processor_time() {
   rusage usage{};
   ::getrusage(RUSAGE_THREAD, &usage);
-  const auto micros = [](const timeval& time) { return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec); };
+  const auto micros = [](const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+  };
   return micros(usage.ru_utime) + micros(usage.ru_stime);
 }
 
@@ -47,15 +50,16 @@ TEST_CASE("D08 mini_tokio m4: a task that spawns while it is polled does not dea
   Executor executor;
   Probe probe(executor, ledger);
   int ran = 0;
-  JoinHandle<int> handle = spawn_as(executor, kind, ScriptedFuture<int>(ledger, [&](Context&) -> Poll<int> {
-                                      for (int i = 0; i < count; ++i) {
-                                        executor.spawn_detached(ScriptedFuture<int>(ledger, [&ran](Context&) -> Poll<int> {
-                                          ++ran;
-                                          return Ready(1);
-                                        }));
-                                      }
-                                      return Ready(count);
-                                    }));
+  JoinHandle<int> handle =
+      spawn_as(executor, kind, ScriptedFuture<int>(ledger, [&](Context&) -> Poll<int> {
+                 for (int i = 0; i < count; ++i) {
+                   executor.spawn_detached(ScriptedFuture<int>(ledger, [&ran](Context&) -> Poll<int> {
+                     ++ran;
+                     return Ready(1);
+                   }));
+                 }
+                 return Ready(count);
+               }));
   const auto n = static_cast<std::uint64_t>(count);
   CHECK(executor.run_until_stalled() == n + 1);
   CHECK(ran == count);
@@ -75,7 +79,8 @@ TEST_CASE("H10 mini_tokio m5: only what was woken is polled", "[regression]") {
   std::vector<KeptWaker> wakers(count, KeptWaker(waker_kind));
   std::vector<JoinHandle<int>> handles;
   bool ready = false;
-  for (std::size_t i = 0; i < count; ++i) handles.push_back(spawn_as(executor, kind, waiting_script(ledger, wakers.at(i), ready)));
+  for (std::size_t i = 0; i < count; ++i)
+    handles.push_back(spawn_as(executor, kind, waiting_script(ledger, wakers.at(i), ready)));
   CHECK(executor.run_until_stalled() == count);
   CHECK(probe.step() == Step{.spawned = count, .polls = count, .enqueued = count, .live = count, .futures = count});
   const bool local = waker_kind == WakerKind::local;

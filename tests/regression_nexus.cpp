@@ -1,5 +1,5 @@
-// The probes of nexus-async-rt 0.1.0 and the bugs that its own repository records, each as a test of ours (see BUGS.md: A03 n1, A04
-// n2, A05 n5, A06, A08 to A14, B04 n3, B24, D06 n4, E04, E13, F03, F10 n8, H07, I01 n6).
+// The probes of nexus-async-rt 0.1.0 and the bugs that its own repository records, each as a test of ours (see BUGS.md:
+// A03 n1, A04 n2, A05 n5, A06, A08 to A14, B04 n3, B24, D06 n4, E04, E13, F03, F10 n8, H07, I01 n6).
 #include <atomic>
 #include <chrono>
 #include <limits>
@@ -28,11 +28,11 @@ TEST_CASE("A03 nexus n1: wake_by_ref then Ready in the same poll", "[regression]
   Ledger ledger;
   Executor executor;
   Probe probe(executor, ledger);
-  JoinHandle<int> handle = spawn_as(executor, kind, ScriptedFuture<int>(ledger, [waker](Context& context) -> Poll<int> {
-                                      waker == WakerKind::local ? context.local_waker().wake_by_ref()
-                                                                : context.waker().wake_by_ref();
-                                      return Ready(1);
-                                    }));
+  JoinHandle<int> handle =
+      spawn_as(executor, kind, ScriptedFuture<int>(ledger, [waker](Context& context) -> Poll<int> {
+                 waker == WakerKind::local ? context.local_waker().wake_by_ref() : context.waker().wake_by_ref();
+                 return Ready(1);
+               }));
   if (detached) handle.detach();
   CHECK(executor.run_until_stalled() == 1);
   const bool local = waker == WakerKind::local;
@@ -196,11 +196,12 @@ TEST_CASE("A10 nexus PR 163: a drain frees no task that somebody still holds", "
   Probe probe(executor, ledger);
   KeptWaker local(WakerKind::local);
   KeptWaker remote(WakerKind::any_thread);
-  std::optional<JoinHandle<int>> handle = spawn_as(executor, kind, ScriptedFuture<int>(ledger, [&](Context& context) -> Poll<int> {
-                                                     local.keep(context);
-                                                     remote.keep(context);
-                                                     return Ready(1);
-                                                   }));
+  std::optional<JoinHandle<int>> handle =
+      spawn_as(executor, kind, ScriptedFuture<int>(ledger, [&](Context& context) -> Poll<int> {
+                 local.keep(context);
+                 remote.keep(context);
+                 return Ready(1);
+               }));
   CHECK(executor.run_until_stalled() == 1);
   if (!handle_held) handle.reset();
   if (!local_held) local.drop();
@@ -214,7 +215,8 @@ TEST_CASE("A10 nexus PR 163: a drain frees no task that somebody still holds", "
   CHECK(executor.live_tasks() == 0);
 }
 
-TEST_CASE("A11 A12 nexus 168 BUG-2: a oneshot whose receiver's task is gone, and whose waker was kept: no use, no leak", "[regression]") {
+TEST_CASE("A11 A12 nexus 168 BUG-2: a oneshot whose receiver's task is gone, and whose waker was kept: no use, no leak",
+          "[regression]") {
   const bool send_first = GENERATE(false, true);
   CAPTURE(send_first);
   Ledger ledger;
@@ -223,10 +225,12 @@ TEST_CASE("A11 A12 nexus 168 BUG-2: a oneshot whose receiver's task is gone, and
     Executor executor;
     auto [out, in] = oneshot<Counted>();
     sender.emplace(std::move(out));
-    JoinHandle<Counted> handle = executor.spawn([](OneshotReceiver<Counted> receiver) -> Async<Counted> {
-      auto value = co_await receiver;
-      co_return std::move(*value);
-    }, std::move(in));
+    JoinHandle<Counted> handle = executor.spawn(
+        [](OneshotReceiver<Counted> receiver) -> Async<Counted> {
+          auto value = co_await receiver;
+          co_return std::move(*value);
+        },
+        std::move(in));
     CHECK(executor.run_until_stalled() == 1);
     handle.cancel();  // its waker lies in the channel
     CHECK(executor.run_until_stalled() == 0);
@@ -320,11 +324,15 @@ TEST_CASE("D06 nexus n4: an exception in a poll leaves the run loop, its list an
   }
   const auto go = [&] {
     switch (entry) {
-      case 0: executor.run_until_stalled(); break;
+      case 0:
+        executor.run_until_stalled();
+        break;
       case 1:
         while (executor.poll_once()) executor.check_deep();
         break;
-      default: CHECK_THROWS_AS(executor.block_on(handles.at(4)), std::runtime_error); break;
+      default:
+        CHECK_THROWS_AS(executor.block_on(handles.at(4)), std::runtime_error);
+        break;
     }
   };
   go();

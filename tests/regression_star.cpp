@@ -1,5 +1,5 @@
-// The probes of `star`, the single-thread runtime with PinCell and PinWeak, each as a test of ours (see BUGS.md: D07 s1 s2, B24 s4,
-// G05 s5, F13 s6, G06 s7, A57 s8, C13 s10; s10 itself is in thread_wake_owner_checks.cpp).
+// The probes of `star`, the single-thread runtime with PinCell and PinWeak, each as a test of ours (see BUGS.md: D07 s1
+// s2, B24 s4, G05 s5, F13 s6, G06 s7, A57 s8, C13 s10; s10 itself is in thread_wake_owner_checks.cpp).
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -27,12 +27,12 @@ TEST_CASE("D07 star s1: a task that wakes itself is polled again, and nothing pa
   Ledger ledger;
   Executor executor;
   Probe probe(executor, ledger);
-  JoinHandle<int> handle = spawn_as(executor, kind, ScriptedFuture<int>(ledger, [&](Context& context) -> Poll<int> {
-                                      if (ledger.polls == 3) return Ready(3);
-                                      waker == WakerKind::local ? context.local_waker().wake_by_ref()
-                                                                : context.waker().wake_by_ref();
-                                      return Pending;
-                                    }));
+  JoinHandle<int> handle =
+      spawn_as(executor, kind, ScriptedFuture<int>(ledger, [&](Context& context) -> Poll<int> {
+                 if (ledger.polls == 3) return Ready(3);
+                 waker == WakerKind::local ? context.local_waker().wake_by_ref() : context.waker().wake_by_ref();
+                 return Pending;
+               }));
   CHECK(executor.run_until_stalled() == 3);
   const bool local = waker == WakerKind::local;
   CHECK(probe.step() == Step{.spawned = 1,
@@ -78,13 +78,15 @@ TEST_CASE("B24 star s4: a leaf that is polled with another waker forgets the fir
   bool ready = false;
   JoinHandle<int> shared = executor.spawn(waiting_script(ledger, waker, ready));
   Ledger first_ledger;
-  JoinHandle<void> first = executor.spawn(ScriptedFuture<void>(first_ledger, [&, keep = Forever<void>()](Context& context) mutable -> Poll<void> {
-    CHECK(keep.poll(context).is_pending());
-    CHECK(shared.poll(context).is_pending());
-    return Pending;
-  }));
+  JoinHandle<void> first = executor.spawn(
+      ScriptedFuture<void>(first_ledger, [&, keep = Forever<void>()](Context& context) mutable -> Poll<void> {
+        CHECK(keep.poll(context).is_pending());
+        CHECK(shared.poll(context).is_pending());
+        return Pending;
+      }));
   CHECK(executor.run_until_stalled() == 2);
-  JoinHandle<int> second = executor.spawn([](JoinHandle<int>& handle) -> Async<int> { co_return co_await handle; }, std::ref(shared));
+  JoinHandle<int> second =
+      executor.spawn([](JoinHandle<int>& handle) -> Async<int> { co_return co_await handle; }, std::ref(shared));
   CHECK(executor.run_until_stalled() == 1);
   ready = true;
   waker.wake();
@@ -170,7 +172,8 @@ TEST_CASE("G06 star s7: a signal during the wait neither ends it nor hangs it", 
   ::sigaction(SIGUSR1, &before, nullptr);
 }
 
-TEST_CASE("A57 star s8: a task that waits at shutdown, and owns itself through its own waker, is destroyed", "[regression]") {
+TEST_CASE("A57 star s8: a task that waits at shutdown, and owns itself through its own waker, is destroyed",
+          "[regression]") {
   const Kind kind = ANY_KIND();
   const WakerKind waker_kind = ANY_WAKER();
   CAPTURE(kind, waker_kind);
@@ -179,7 +182,8 @@ TEST_CASE("A57 star s8: a task that waits at shutdown, and owns itself through i
     Executor executor;
     // The future owns the waker, the waker keeps the task, and the task owns the future.
     JoinHandle<int> handle =
-        spawn_as(executor, kind, ScriptedFuture<int>(ledger, [mine = KeptWaker(waker_kind)](Context& context) mutable -> Poll<int> {
+        spawn_as(executor, kind,
+                 ScriptedFuture<int>(ledger, [mine = KeptWaker(waker_kind)](Context& context) mutable -> Poll<int> {
                    mine.keep(context);
                    return Pending;
                  }));

@@ -1,5 +1,5 @@
-// Shows the memory of tasks with growth off: try_spawn says full and leaves its arguments alone, spawn throws ExecutorFull,
-// reserve makes room, and a freed slot is used again; with growth on, memory follows the peak.
+// Shows the memory of tasks with growth off: try_spawn says full and leaves its arguments alone, spawn throws
+// ExecutorFull, reserve makes room, and a freed slot is used again; with growth on, memory follows the peak.
 #include <array>
 #include <memory>
 #include <vector>
@@ -56,8 +56,9 @@ TEST_CASE("try_spawn says full, and spawn throws", "[capacity]") {
   if (by_cancel) {
     handles.pop_back();
     CHECK(executor.run_until_stalled() == slots - 1);
-    CHECK(probe.step() ==
-          Step{.polls = slots - 1, .completed = slots - 1, .cancelled = 1, .freed = 1, .live = slots - 1, .futures = 1});
+    CHECK(
+        probe.step() ==
+        Step{.polls = slots - 1, .completed = slots - 1, .cancelled = 1, .freed = 1, .live = slots - 1, .futures = 1});
   } else {
     CHECK(executor.run_until_stalled() == slots);
     CHECK(handles.back().try_join() == 1);

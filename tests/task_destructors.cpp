@@ -1,6 +1,6 @@
-// Shows that destructors may wake, spawn, cancel and drop handles freely: destructors of a hand-written future, of a coroutine's
-// local, and of an output; when the task completes, throws, is cancelled, cancels itself, loses its handle, or dies with its
-// executor. The action happens exactly once, and everything that lived is gone in the end.
+// Shows that destructors may wake, spawn, cancel and drop handles freely: destructors of a hand-written future, of a
+// coroutine's local, and of an output; when the task completes, throws, is cancelled, cancels itself, loses its handle,
+// or dies with its executor. The action happens exactly once, and everything that lived is gone in the end.
 #include <optional>
 #include <stdexcept>
 
@@ -15,7 +15,16 @@ namespace {
 
 enum class Where { future, local, output };
 enum class When { completion, exception, cancel, self_cancel, drop, death };
-enum class What { wake_local, wake_any, wake_sibling, spawn_detached, spawn_kept, cancel_sibling, drop_sibling, drop_self };
+enum class What {
+  wake_local,
+  wake_any,
+  wake_sibling,
+  spawn_detached,
+  spawn_kept,
+  cancel_sibling,
+  drop_sibling,
+  drop_self
+};
 
 std::ostream& operator<<(std::ostream& out, Where where) {
   constexpr const char* names[] = {"future", "coroutine local", "output"};
@@ -65,11 +74,21 @@ struct Scene {
         remote.wake_by_ref();
         remote.wake();
         break;
-      case What::wake_sibling: sibling_waker.wake_by_ref(); break;
-      case What::spawn_detached: alive->spawn_detached(late()); break;
-      case What::spawn_kept: kept = alive->spawn(late()); break;
-      case What::cancel_sibling: sibling->cancel(); break;
-      case What::drop_sibling: sibling.reset(); break;
+      case What::wake_sibling:
+        sibling_waker.wake_by_ref();
+        break;
+      case What::spawn_detached:
+        alive->spawn_detached(late());
+        break;
+      case What::spawn_kept:
+        kept = alive->spawn(late());
+        break;
+      case What::cancel_sibling:
+        sibling->cancel();
+        break;
+      case What::drop_sibling:
+        sibling.reset();
+        break;
       case What::drop_self:
         // Moved out first: the handle that is being destroyed or read may be the one in `handle`.
         if (handle) {
@@ -91,8 +110,8 @@ TEST_CASE("wake, spawn and cancel in a destructor", "[task][destructor]") {
   const Where where = GENERATE(Where::future, Where::local, Where::output);
   const When when =
       GENERATE(When::completion, When::exception, When::cancel, When::self_cancel, When::drop, When::death);
-  const What what = GENERATE(What::wake_local, What::wake_any, What::wake_sibling, What::spawn_detached, What::spawn_kept,
-                             What::cancel_sibling, What::drop_sibling, What::drop_self);
+  const What what = GENERATE(What::wake_local, What::wake_any, What::wake_sibling, What::spawn_detached,
+                             What::spawn_kept, What::cancel_sibling, What::drop_sibling, What::drop_self);
   CAPTURE(where, when, what);
   // An output exists only if there was a Ready; what happens to it is up to the rest.
   if (where == Where::output && when == When::exception) return;
@@ -121,7 +140,8 @@ TEST_CASE("wake, spawn and cancel in a destructor", "[task][destructor]") {
     return Pending;
   };
   ScriptedFuture<Output> script(scene.ledger, poll, where == Where::future ? std::function<void()>(act) : nullptr);
-  scene.handle = where == Where::local ? executor.spawn(with_local(std::move(script), act)) : executor.spawn(std::move(script));
+  scene.handle =
+      where == Where::local ? executor.spawn(with_local(std::move(script), act)) : executor.spawn(std::move(script));
   CHECK(executor.run_until_stalled() == 1);
   CHECK(probe.step() == Step{.spawned = 1, .polls = 1, .enqueued = 1, .live = 2, .futures = 2});
   CHECK(scene.actions == 0);
@@ -158,7 +178,8 @@ TEST_CASE("wake, spawn and cancel in a destructor", "[task][destructor]") {
       mine.reset();
       break;
     }
-    case When::death: break;
+    case When::death:
+      break;
   }
   if (when != When::death) {
     CHECK(scene.actions == 1);
@@ -238,7 +259,8 @@ TEST_CASE("a destructor destroys the executor of its task, outside the run loop"
   CHECK(ledger.leftovers().empty());
 }
 
-TEST_CASE("spawns in destructors while the executor dies: each is cancelled without a poll", "[task][destructor][executor]") {
+TEST_CASE("spawns in destructors while the executor dies: each is cancelled without a poll",
+          "[task][destructor][executor]") {
   const int generations = GENERATE(1, 3, 10);
   CAPTURE(generations);
   Ledger ledger;

@@ -1,5 +1,5 @@
-// Shows that the ready queue is first in, first out, also with more ready tasks than polls_per_visit, and that timers and the
-// wakes of other threads are looked at after that many polls at the latest, while tasks are always ready.
+// Shows that the ready queue is first in, first out, also with more ready tasks than polls_per_visit, and that timers
+// and the wakes of other threads are looked at after that many polls at the latest, while tasks are always ready.
 #include <thread>
 #include <vector>
 
@@ -54,7 +54,8 @@ TEST_CASE("more ready tasks than a batch are polled in order, once each", "[fair
   CHECK(probe.step() == Step{.freed = count});
 }
 
-TEST_CASE("a wake through the inbox is seen after polls_per_visit polls, while another task is always ready", "[fairness]") {
+TEST_CASE("a wake through the inbox is seen after polls_per_visit polls, while another task is always ready",
+          "[fairness]") {
   const Kind kind = ANY_KIND();
   const std::uint32_t batch = GENERATE(1U, 4U, 61U);
   CAPTURE(kind, batch);
@@ -149,5 +150,6 @@ TEST_CASE("poll_once polls exactly one task, and says whether there was one", "[
 }
 
 TEST_CASE("abort: polls_per_visit of zero", "[fairness][abort]") {
-  check_dies("ExecutorOptions::polls_per_visit is 0; it must be at least 1", [] { const Executor executor(visiting_after(0)); });
+  check_dies("ExecutorOptions::polls_per_visit is 0; it must be at least 1",
+             [] { const Executor executor(visiting_after(0)); });
 }

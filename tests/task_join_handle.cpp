@@ -1,5 +1,5 @@
-// Shows JoinHandle: awaiting, try_join, cancel, detach, is_finished and the rest, before and after the task's end, taken in any
-// order; every kind of output; and that a handle used after its end aborts.
+// Shows JoinHandle: awaiting, try_join, cancel, detach, is_finished and the rest, before and after the task's end,
+// taken in any order; every kind of output; and that a handle used after its end aborts.
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -68,7 +68,8 @@ TEST_CASE("a handle is awaited before or after the task is done", "[join]") {
   JoinHandle<int> inner;
   JoinHandle<int> outer;
   const auto spawn_outer = [&] {
-    outer = executor.spawn([](JoinHandle<int>& handle) -> Async<int> { co_return co_await handle + 1; }, std::ref(inner));
+    outer =
+        executor.spawn([](JoinHandle<int>& handle) -> Async<int> { co_return co_await handle + 1; }, std::ref(inner));
   };
   if (awaiter_first) spawn_outer();
   inner = spawn_as(executor, kind, ready(ledger, 41));
@@ -97,13 +98,15 @@ TEST_CASE("a task may be awaited on another executor, and outlive or be outlived
   bool never = false;
   JoinHandle<int> inner = spawn_as(*mine, kind, waiting_script(ledger, waker, never));
   bool caught = false;
-  JoinHandle<void> outer = other->spawn([](JoinHandle<int> handle, bool& done) -> Async<void> {
-    try {
-      co_await handle;
-    } catch (const TaskCancelled&) {
-      done = true;
-    }
-  }, std::move(inner), std::ref(caught));
+  JoinHandle<void> outer = other->spawn(
+      [](JoinHandle<int> handle, bool& done) -> Async<void> {
+        try {
+          co_await handle;
+        } catch (const TaskCancelled&) {
+          done = true;
+        }
+      },
+      std::move(inner), std::ref(caught));
   CHECK(mine->run_until_stalled() == 1);
   CHECK(other->run_until_stalled() == 1);
   if (task_executor_dies_first) {

@@ -1,4 +1,5 @@
-// Shows tasks(): ids, names, states, and the co_await where each coroutine waits, however deep; hand-written futures have none.
+// Shows tasks(): ids, names, states, and the co_await where each coroutine waits, however deep; hand-written futures
+// have none.
 #include <string>
 #include <string_view>
 
@@ -51,14 +52,15 @@ TEST_CASE("tasks() tells ids, names and states", "[tasks]") {
   JoinHandle<int> waiting = executor.spawn("waiting", waiting_script(ledger, waker, never));
   CHECK(executor.run_until_stalled() == 1);
   JoinHandle<int> ready = executor.spawn(waiting_script(ledger, other, never));
-  JoinHandle<std::size_t> running = executor.spawn("running", ScriptedFuture<std::size_t>(ledger, [&](Context&) -> Poll<std::size_t> {
-                                                     const auto seen = executor.tasks();
-                                                     CHECK(seen.size() == 3);
-                                                     CHECK(seen.at(0).state == TaskState::waiting);
-                                                     CHECK(seen.at(1).state == TaskState::waiting);
-                                                     CHECK(seen.at(2).state == TaskState::running);
-                                                     return Ready(seen.size());
-                                                   }));
+  JoinHandle<std::size_t> running =
+      executor.spawn("running", ScriptedFuture<std::size_t>(ledger, [&](Context&) -> Poll<std::size_t> {
+                       const auto seen = executor.tasks();
+                       CHECK(seen.size() == 3);
+                       CHECK(seen.at(0).state == TaskState::waiting);
+                       CHECK(seen.at(1).state == TaskState::waiting);
+                       CHECK(seen.at(2).state == TaskState::running);
+                       return Ready(seen.size());
+                     }));
   auto list = executor.tasks();
   REQUIRE(list.size() == 3);
   CHECK(list.at(0).id == 1);
@@ -87,8 +89,9 @@ TEST_CASE("tasks() tells at which co_await a coroutine waits", "[tasks]") {
   Executor executor;
   bool go = false;
   LocalWaker waker;
-  JoinHandle<void> handle = callable ? executor.spawn("clerk", nested ? outer : waits_twice, std::ref(go), std::ref(waker))
-                                     : executor.spawn("clerk", nested ? outer(go, waker) : waits_twice(go, waker));
+  JoinHandle<void> handle = callable
+                                ? executor.spawn("clerk", nested ? outer : waits_twice, std::ref(go), std::ref(waker))
+                                : executor.spawn("clerk", nested ? outer(go, waker) : waits_twice(go, waker));
   CHECK_FALSE(executor.tasks().at(0).waiting_at.has_value());  // not started
   CHECK(executor.run_until_stalled() == 1);
   auto list = executor.tasks();

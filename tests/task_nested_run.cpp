@@ -1,5 +1,5 @@
-// Shows run() and block_on() inside each other: each has its own wakes. The inner cannot eat the outer's wake nor cause one,
-// and the reverse; a first call's waker does not reach a second call's; and re-entering one executor aborts.
+// Shows run() and block_on() inside each other: each has its own wakes. The inner cannot eat the outer's wake nor cause
+// one, and the reverse; a first call's waker does not reach a second call's; and re-entering one executor aborts.
 #include <latch>
 #include <semaphore>
 #include <thread>
@@ -53,12 +53,13 @@ TEST_CASE("B02 inner cannot wake outer", "[nested][regression]") {
   Executor executor;
   Probe probe(executor, outer_ledger);
   KeptWaker waker(WakerKind::local);
-  JoinHandle<int> handle = spawn_as(executor, kind, ScriptedFuture<int>(outer_ledger, [&](Context& context) -> Poll<int> {
-                                      if (outer_ledger.polls == 2) return Ready(2);
-                                      CHECK(drive(inner, yields(inner_ledger, 5)) == 1);
-                                      waker.keep(context);
-                                      return Pending;
-                                    }));
+  JoinHandle<int> handle =
+      spawn_as(executor, kind, ScriptedFuture<int>(outer_ledger, [&](Context& context) -> Poll<int> {
+                 if (outer_ledger.polls == 2) return Ready(2);
+                 CHECK(drive(inner, yields(inner_ledger, 5)) == 1);
+                 waker.keep(context);
+                 return Pending;
+               }));
   CHECK(executor.run_until_stalled() == 1);  // a sixth would be the inner's wakes arriving here
   CHECK(inner_ledger.polls == 6);
   CHECK(probe.step() == Step{.spawned = 1, .polls = 1, .enqueued = 1, .live = 1, .futures = 1});
@@ -186,7 +187,8 @@ TEST_CASE("B02 the first run's waker cannot wake the second, nor the reverse", "
   CHECK(second_ledger.polls == 2);
 }
 
-TEST_CASE("B01 a poll that blocks its thread and takes every token there is does not lose the task's wake", "[nested][regression]") {
+TEST_CASE("B01 a poll that blocks its thread and takes every token there is does not lose the task's wake",
+          "[nested][regression]") {
   const Kind kind = ANY_KIND();
   const bool outer_is_run = GENERATE(true, false);
   CAPTURE(kind, outer_is_run);
@@ -273,10 +275,12 @@ TEST_CASE("abort: an executor entered from inside itself", "[nested][abort]") {
   const auto inside = [](void (*use)(Executor&)) {
     return [use] {
       Executor executor;
-      executor.block_on([](Executor& mine, void (*action)(Executor&)) -> Async<void> {
-        action(mine);
-        co_return;
-      }, std::ref(executor), use);
+      executor.block_on(
+          [](Executor& mine, void (*action)(Executor&)) -> Async<void> {
+            action(mine);
+            co_return;
+          },
+          std::ref(executor), use);
     };
   };
   check_dies("Executor::block_on was called from inside this executor; co_await the future instead",

@@ -1,5 +1,6 @@
-// Shows that a task which wakes itself during its poll is polled exactly once more when it then is Pending, and never again
-// when it then is Ready; for hand-written futures and coroutines, for both kinds of waker, and whichever way it wakes.
+// Shows that a task which wakes itself during its poll is polled exactly once more when it then is Pending, and never
+// again when it then is Ready; for hand-written futures and coroutines, for both kinds of waker, and whichever way it
+// wakes.
 #include <vector>
 
 #include "support/kinds.hpp"
@@ -20,8 +21,12 @@ std::ostream& operator<<(std::ostream& out, How how) {
 void wake_self(Context& context, WakerKind waker, How how) {
   const bool local = waker == WakerKind::local;
   switch (how) {
-    case How::by_reference: local ? context.local_waker().wake_by_ref() : context.waker().wake_by_ref(); break;
-    case How::by_value: local ? LocalWaker(context.local_waker()).wake() : Waker(context.waker()).wake(); break;
+    case How::by_reference:
+      local ? context.local_waker().wake_by_ref() : context.waker().wake_by_ref();
+      break;
+    case How::by_value:
+      local ? LocalWaker(context.local_waker()).wake() : Waker(context.waker()).wake();
+      break;
     case How::twice:
       wake_self(context, waker, How::by_reference);
       wake_self(context, waker, How::by_value);
@@ -105,11 +110,10 @@ TEST_CASE("a task that wakes itself and then is Pending is polled exactly once m
     CHECK(executor.poll_once());
     // A wake through the inbox is seen at the next visit; one through a LocalWaker has queued the task already.
     const bool queued = local_wakes(waker, how) > 0;
-    CHECK(probe.step() == Step{.polls = 1,
-                               .local_wakes = local_wakes(waker, how),
-                               .enqueued = queued ? 1U : 0U,
-                               .live = 1,
-                               .futures = 1});
+    CHECK(
+        probe.step() ==
+        Step{
+            .polls = 1, .local_wakes = local_wakes(waker, how), .enqueued = queued ? 1U : 0U, .live = 1, .futures = 1});
 
     CHECK(executor.run_until_stalled() == 1);
     CHECK(probe.step() == Step{.polls = 1,

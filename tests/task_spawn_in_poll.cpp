@@ -1,5 +1,5 @@
-// Shows tasks that spawn during their poll: the new ones run after those that are ready, exactly once each, may be awaited,
-// dropped or cancelled on the spot, and grow the memory while it is in use.
+// Shows tasks that spawn during their poll: the new ones run after those that are ready, exactly once each, may be
+// awaited, dropped or cancelled on the spot, and grow the memory while it is in use.
 #include <stdexcept>
 #include <vector>
 

@@ -1,5 +1,5 @@
-// Shows the steady state: a million tasks spawned and joined in constant memory, and no call of malloc per spawn and join, yield,
-// wake, child await, cancel, timer and fd wait, once the pools are warm.
+// Shows the steady state: a million tasks spawned and joined in constant memory, and no call of malloc per spawn and
+// join, yield, wake, child await, cancel, timer and fd wait, once the pools are warm.
 #include <sys/eventfd.h>
 #include <unistd.h>
 

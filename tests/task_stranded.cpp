@@ -1,5 +1,6 @@
-// Shows the stranded-task report: a task that is Pending, not queued, and whose waker nobody has kept is reported once, with
-// its name and co_await location, under each policy; so is an unfinished detached task whose last waker is dropped later.
+// Shows the stranded-task report: a task that is Pending, not queued, and whose waker nobody has kept is reported once,
+// with its name and co_await location, under each policy; so is an unfinished detached task whose last waker is dropped
+// later.
 #include <string>
 
 #include "assay/yield.hpp"
@@ -153,11 +154,11 @@ TEST_CASE("a task that waits for something is not stranded", "[stranded]") {
   Executor executor;  // would abort
   Probe probe(executor, ledger);
   JoinHandle<void> forever = executor.spawn(Forever<void>());
-  JoinHandle<void> joins = executor.spawn([](JoinHandle<void> handle) -> Async<void> { co_await handle; }, std::move(forever));
+  JoinHandle<void> joins =
+      executor.spawn([](JoinHandle<void> handle) -> Async<void> { co_await handle; }, std::move(forever));
   JoinHandle<void> yields = executor.spawn(YieldNow());
   CHECK(executor.run_until_stalled() == 4);
-  CHECK(probe.step() ==
-        Step{.spawned = 3, .polls = 4, .completed = 1, .local_wakes = 1, .enqueued = 4, .live = 3});
+  CHECK(probe.step() == Step{.spawned = 3, .polls = 4, .completed = 1, .local_wakes = 1, .enqueued = 4, .live = 3});
 }
 
 TEST_CASE("policy abort: one line with name, number and place, then abort", "[stranded][abort]") {
@@ -170,21 +171,23 @@ TEST_CASE("policy abort: one line with name, number and place, then abort", "[st
     });
     CAPTURE(death.standard_error);
     CHECK(death.aborted);
-    CHECK(count(death.standard_error, "assay: task 'sleeper' #1 is Pending and nobody has kept its waker, so it can never run "
-                                      "again; waiting at ") == 1);
+    CHECK(count(death.standard_error,
+                "assay: task 'sleeper' #1 is Pending and nobody has kept its waker, so it can never run "
+                "again; waiting at ") == 1);
     CHECK(count(death.standard_error, "support/kinds.hpp:") == 1);
     CHECK(count(death.standard_error,
                 "assay: a task was stranded (see the line above, and ExecutorOptions::on_stranded): sleeper") == 1);
   }
   SECTION("a hand-written future has no place") {
-    check_dies("task 'sleeper' #1 is Pending and nobody has kept its waker, so it can never run again; waiting at a future of "
-               "its own",
-               [] {
-                 Ledger ledger;
-                 Executor executor;
-                 executor.spawn_detached("sleeper", forgetful(ledger));
-                 executor.run_until_stalled();
-               });
+    check_dies(
+        "task 'sleeper' #1 is Pending and nobody has kept its waker, so it can never run again; waiting at a future of "
+        "its own",
+        [] {
+          Ledger ledger;
+          Executor executor;
+          executor.spawn_detached("sleeper", forgetful(ledger));
+          executor.run_until_stalled();
+        });
   }
   SECTION("block_on of a future that keeps no waker dies instead of hanging") {
     check_dies("a task was stranded", [] {

@@ -1,5 +1,6 @@
-// Shows an executor in a thread_local, destroyed at the thread's exit, before and after the runtime's own thread-local (the frame
-// cache) goes; tasks, frames, wakers and handles in other thread-locals, in both orders; wakes from their destructors.
+// Shows an executor in a thread_local, destroyed at the thread's exit, before and after the runtime's own thread-local
+// (the frame cache) goes; tasks, frames, wakers and handles in other thread-locals, in both orders; wakes from their
+// destructors.
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -80,21 +81,23 @@ TEST_CASE("E01 E02 E04 an executor in a thread_local is destroyed at thread exit
     Executor& executor = *home.executor;
     survivors.handle = executor.spawn(waits(told, yields_first));
     executor.spawn_detached(waits(told, yields_first));
-    JoinHandle<void> keeper = executor.spawn([](Told& seen, Waker& kept) -> Async<void> {
-      struct Keep {
-        using Output = void;
-        Poll<void> poll(Context& context) {
-          ++told.polls;
-          kept = context.waker();
-          survivors.waker = context.waker();
-          survivors.local = context.local_waker();
-          return Pending;
-        }
-        Told& told;
-        Waker& kept;
-      } keep{seen, kept};
-      co_await keep;
-    }, std::ref(told), std::ref(outside));
+    JoinHandle<void> keeper = executor.spawn(
+        [](Told& seen, Waker& kept) -> Async<void> {
+          struct Keep {
+            using Output = void;
+            Poll<void> poll(Context& context) {
+              ++told.polls;
+              kept = context.waker();
+              survivors.waker = context.waker();
+              survivors.local = context.local_waker();
+              return Pending;
+            }
+            Told& told;
+            Waker& kept;
+          } keep{seen, kept};
+          co_await keep;
+        },
+        std::ref(told), std::ref(outside));
     keeper.detach();
     executor.run_until_stalled();
     executor.check_deep();
@@ -114,7 +117,8 @@ TEST_CASE("E01 E02 E04 an executor in a thread_local is destroyed at thread exit
   std::move(outside).wake();
 }
 
-TEST_CASE("E03 a wake from a destructor of a thread-local, of an executor on another thread", "[executor][thread][regression]") {
+TEST_CASE("E03 a wake from a destructor of a thread-local, of an executor on another thread",
+          "[executor][thread][regression]") {
   const WakerKind when = ANY_WAKER();  // by reference or by value
   const bool executor_is_gone = GENERATE(false, true);
   CAPTURE(when, executor_is_gone);

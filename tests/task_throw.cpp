@@ -1,5 +1,5 @@
-// Shows what an exception from a poll does: it ends that task alone, its siblings run on, the awaiter gets it, and the handler
-// gets those of detached tasks, each exactly once.
+// Shows what an exception from a poll does: it ends that task alone, its siblings run on, the awaiter gets it, and the
+// handler gets those of detached tasks, each exactly once.
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -153,13 +153,15 @@ TEST_CASE("an exception wakes who awaits the handle", "[task][throw][join]") {
                                      waker.keep(context);
                                      return Pending;
                                    }));
-  JoinHandle<int> outer = executor.spawn([](JoinHandle<int> handle) -> Async<int> {
-    try {
-      co_return co_await handle;
-    } catch (const Failure& failure) {
-      co_return failure.code;
-    }
-  }, std::move(inner));
+  JoinHandle<int> outer = executor.spawn(
+      [](JoinHandle<int> handle) -> Async<int> {
+        try {
+          co_return co_await handle;
+        } catch (const Failure& failure) {
+          co_return failure.code;
+        }
+      },
+      std::move(inner));
   CHECK(executor.run_until_stalled() == 2);
   CHECK(probe.step() == Step{.spawned = 2, .polls = 2, .enqueued = 2, .live = 2, .futures = 1});
   waker.wake();

@@ -1,5 +1,5 @@
-// Shows that polls, throws and cancels work inside destructors that run because another exception is on its way: what is
-// caught is the right one, and the outer exception arrives.
+// Shows that polls, throws and cancels work inside destructors that run because another exception is on its way: what
+// is caught is the right one, and the outer exception arrives.
 #include <stdexcept>
 #include <vector>
 
@@ -123,7 +123,8 @@ TEST_CASE("an executor dies while an exception unwinds past it", "[task][throw][
   const std::string what = caught([&] {
     JoinHandle<int> handle;
     Executor executor;
-    handle = spawn_as(executor, kind, waiting_script(ledger, waker, never, 7, [&] { CHECK(std::uncaught_exceptions() == 1); }));
+    handle = spawn_as(executor, kind,
+                      waiting_script(ledger, waker, never, 7, [&] { CHECK(std::uncaught_exceptions() == 1); }));
     executor.run_until_stalled();
     throw std::runtime_error("past the executor");
   });

@@ -1,5 +1,5 @@
-// Shows that a wake of a task that has ended does nothing: however it ended, through both kinds of waker, before and after
-// its outcome was taken; and that the last waker, or the handle, whichever goes last, frees the task.
+// Shows that a wake of a task that has ended does nothing: however it ended, through both kinds of waker, before and
+// after its outcome was taken; and that the last waker, or the handle, whichever goes last, frees the task.
 #include <stdexcept>
 
 #include "support/kinds.hpp"
@@ -41,8 +41,7 @@ void run_to_end(Executor& executor, Probe& probe, KeptWaker& waker, JoinHandle<i
     return;
   }
   waker.wake_by_ref();
-  CHECK(probe.step() ==
-        Step{.local_wakes = local ? 1U : 0U, .enqueued = local ? 1U : 0U, .live = 1, .futures = 1});
+  CHECK(probe.step() == Step{.local_wakes = local ? 1U : 0U, .enqueued = local ? 1U : 0U, .live = 1, .futures = 1});
   CHECK(executor.run_until_stalled() == 1);
   CHECK(probe.step() == Step{.polls = 1,
                              .completed = end == End::ready ? 1U : 0U,
@@ -62,9 +61,15 @@ void wake_in_vain(Executor& executor, Probe& probe, const KeptWaker& waker, bool
 
 void take_outcome(JoinHandle<int>& handle, End end) {
   switch (end) {
-    case End::ready: CHECK(handle.try_join() == 7); break;
-    case End::threw: CHECK_THROWS_AS(handle.try_join(), std::runtime_error); break;
-    case End::cancelled: CHECK_THROWS_AS(handle.try_join(), TaskCancelled); break;
+    case End::ready:
+      CHECK(handle.try_join() == 7);
+      break;
+    case End::threw:
+      CHECK_THROWS_AS(handle.try_join(), std::runtime_error);
+      break;
+    case End::cancelled:
+      CHECK_THROWS_AS(handle.try_join(), TaskCancelled);
+      break;
   }
   CHECK(handle.is_empty());
 }
@@ -151,7 +156,8 @@ TEST_CASE("many copies of a waker: only the last one frees the ended task", "[ta
     copies.erase(newest_first ? std::prev(copies.end()) : copies.begin());
     executor.run_until_stalled();
     const Step seen = probe.step();
-    CHECK(seen == Step{.local_wakes = waker.is_local() ? 1U : 0U, .remote_wakes = waker.is_local() ? 0U : 1U, .live = 1});
+    CHECK(seen ==
+          Step{.local_wakes = waker.is_local() ? 1U : 0U, .remote_wakes = waker.is_local() ? 0U : 1U, .live = 1});
   }
   copies.clear();
   executor.run_until_stalled();

@@ -1,5 +1,5 @@
-// Shows that a wake from outside the run loop queues the task once, polls nothing by itself, and is acted upon by the next
-// run; several wakes coalesce; a wake before the first poll changes nothing.
+// Shows that a wake from outside the run loop queues the task once, polls nothing by itself, and is acted upon by the
+// next run; several wakes coalesce; a wake before the first poll changes nothing.
 #include "support/kinds.hpp"
 #include "support/probe.hpp"
 

@@ -1,15 +1,16 @@
-// Shows the drop of a task's last Waker on another thread: before and after the task's end, before, while and after the executor
-// dies. The executor's thread frees what it owns; after its death the last drop does; futures always end on the owner's thread.
+// Shows the drop of a task's last Waker on another thread: before and after the task's end, before, while and after the
+// executor dies. The executor's thread frees what it owns; after its death the last drop does; futures always end on
+// the owner's thread.
 #include <array>
 #include <barrier>
-#include <semaphore>
 #include <optional>
+#include <semaphore>
 #include <thread>
 #include <vector>
 
-#include "assay_testkit/allocation_counter.hpp"
 #include "assay/run.hpp"
 #include "assay/yield.hpp"
+#include "assay_testkit/allocation_counter.hpp"
 #include "support/kinds.hpp"
 #include "support/probe.hpp"
 #include "support/scale.hpp"
@@ -50,12 +51,9 @@ TEST_CASE("the last Waker is dropped on another thread while the executor lives"
                                     }));
   handle.detach();
   CHECK(executor.run_until_stalled() == 1);
-  CHECK(probe.step() == Step{.spawned = 1,
-                             .polls = 1,
-                             .completed = done ? 1U : 0U,
-                             .enqueued = 1,
-                             .live = 1,
-                             .futures = done ? 0U : 1U});
+  CHECK(
+      probe.step() ==
+      Step{.spawned = 1, .polls = 1, .completed = done ? 1U : 0U, .enqueued = 1, .live = 1, .futures = done ? 0U : 1U});
   const std::uint64_t freed = deletes_elsewhere([&] {
     std::array<Waker, 5> more;
     for (int i = 0; i < copies; ++i) more.at(static_cast<std::size_t>(i)) = waker;
@@ -95,7 +93,8 @@ TEST_CASE("the last Waker is dropped on another thread during the poll that made
   CHECK(probe.step() == Step{.freed = 1});
 }
 
-TEST_CASE("the last Waker is dropped on another thread after the executor's death, and frees what is left", "[thread][executor]") {
+TEST_CASE("the last Waker is dropped on another thread after the executor's death, and frees what is left",
+          "[thread][executor]") {
   const Kind kind = ANY_KIND();
   const int state = GENERATE(0, 1, 2, 3);  // waiting, woken, done, done and joined
   const bool by_wake = GENERATE(false, true);
@@ -126,7 +125,8 @@ TEST_CASE("the last Waker is dropped on another thread after the executor's deat
   CHECK(ledger.polls == 1);
 }
 
-TEST_CASE("a Waker elsewhere and a JoinHandle here outlive the executor: the last of both frees", "[thread][executor]") {
+TEST_CASE("a Waker elsewhere and a JoinHandle here outlive the executor: the last of both frees",
+          "[thread][executor]") {
   const Kind kind = ANY_KIND();
   const bool done = GENERATE(false, true);
   const bool handle_first = GENERATE(true, false);
@@ -161,7 +161,8 @@ TEST_CASE("a Waker elsewhere and a JoinHandle here outlive the executor: the las
   CHECK(ledger.leftovers().empty());
 }
 
-TEST_CASE("many threads wake, clone and drop while the executor runs and dies", "[thread][executor][slow]") {
+TEST_CASE("A09 A16 nexus PR 163: many threads wake, clone and drop while the executor runs and dies",
+          "[thread][regression][executor][slow]") {
   const int rounds = static_cast<int>(scaled(200, 10));
   const int how = GENERATE(0, 1, 2);  // the executor lives on, dies at once, or dies in between
   CAPTURE(how);
@@ -175,10 +176,11 @@ TEST_CASE("many threads wake, clone and drop while the executor runs and dies", 
     }());
     std::vector<Waker> wakers;
     for (int i = 0; i < 4; ++i) {
-      executor->spawn_detached(ScriptedFuture<int>(ledger, [&wakers, first = true](Context& context) mutable -> Poll<int> {
-        if (std::exchange(first, false)) wakers.push_back(context.waker());
-        return Pending;
-      }));
+      executor->spawn_detached(
+          ScriptedFuture<int>(ledger, [&wakers, first = true](Context& context) mutable -> Poll<int> {
+            if (std::exchange(first, false)) wakers.push_back(context.waker());
+            return Pending;
+          }));
     }
     executor->run_until_stalled();
     std::barrier start(thread_count + 1);
@@ -206,7 +208,8 @@ TEST_CASE("many threads wake, clone and drop while the executor runs and dies", 
       executor->check_deep();
       // Every task was woken at least once, has no waker left, and was found out.
       const ExecutorStats stats = executor->stats();
-      if (stats.stranded != 4 || stats.polls < 8 || executor->live_tasks() != 4) FAIL("round " << round << " went wrong");
+      if (stats.stranded != 4 || stats.polls < 8 || executor->live_tasks() != 4)
+        FAIL("round " << round << " went wrong");
     }
     executor.reset();
     if (!ledger.leftovers().empty()) FAIL(ledger.leftovers());

@@ -1,5 +1,6 @@
-// Shows the wake of a task by another thread: before its first poll is over (during it), between polls, while the executor sleeps,
-// after the task's end and after the executor's; each is seen exactly once, and what the waking thread wrote is seen by the poll.
+// Shows the wake of a task by another thread: before its first poll is over (during it), between polls, while the
+// executor sleeps, after the task's end and after the executor's; each is seen exactly once, and what the waking thread
+// wrote is seen by the poll.
 #include <optional>
 #include <thread>
 
@@ -22,8 +23,12 @@ std::ostream& operator<<(std::ostream& out, How how) {
 
 void wake(Waker waker, How how) {
   switch (how) {
-    case How::by_ref: waker.wake_by_ref(); break;
-    case How::by_value: std::move(waker).wake(); break;
+    case How::by_ref:
+      waker.wake_by_ref();
+      break;
+    case How::by_value:
+      std::move(waker).wake();
+      break;
     case How::twice:
       waker.wake_by_ref();
       std::move(waker).wake();
@@ -175,13 +180,14 @@ TEST_CASE("a foreign wake after the executor's death, in every state of the task
   std::thread::id destroyed_on;
   {
     Executor executor;
-    JoinHandle<int> handle = spawn_as(executor, kind, ScriptedFuture<int>(
-                                                          ledger,
-                                                          [&](Context& context) -> Poll<int> {
-                                                            waker = context.waker();
-                                                            return state == 2 ? Poll<int>(Ready(1)) : Poll<int>(Pending);
-                                                          },
-                                                          [&] { destroyed_on = std::this_thread::get_id(); }));
+    JoinHandle<int> handle = spawn_as(executor, kind,
+                                      ScriptedFuture<int>(
+                                          ledger,
+                                          [&](Context& context) -> Poll<int> {
+                                            waker = context.waker();
+                                            return state == 2 ? Poll<int>(Ready(1)) : Poll<int>(Pending);
+                                          },
+                                          [&] { destroyed_on = std::this_thread::get_id(); }));
     handle.detach();
     CHECK(executor.run_until_stalled() == 1);
     if (state == 1) {

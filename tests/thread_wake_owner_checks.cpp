@@ -1,5 +1,5 @@
-// Shows that everything which belongs to the executor's thread aborts on another, with a line that says what to use instead, and
-// that ids of threads are not reused, so that a new thread is never taken for the owner (BUGS C13, G15).
+// Shows that everything which belongs to the executor's thread aborts on another, with a line that says what to use
+// instead, and that ids of threads are not reused, so that a new thread is never taken for the owner (BUGS C13, G15).
 #include <optional>
 #include <thread>
 
@@ -13,8 +13,9 @@ using namespace assay::test;
 
 namespace {
 
-const char* const wrong_thread = "an Executor, JoinHandle or LocalWaker was used on another thread than its executor's; use "
-                                 "Context::waker() for a waker that may cross threads";
+const char* const wrong_thread =
+    "an Executor, JoinHandle or LocalWaker was used on another thread than its executor's; use "
+    "Context::waker() for a waker that may cross threads";
 
 struct Scene {
   Executor executor{};
@@ -68,7 +69,8 @@ TEST_CASE("abort: an Executor on another thread", "[thread][abort]") {
   });
 }
 
-TEST_CASE("G15 the thread that made an executor has gone, and the next one is not taken for it", "[thread][abort][regression]") {
+TEST_CASE("G15 the thread that made an executor has gone, and the next one is not taken for it",
+          "[thread][abort][regression]") {
   check_dies(wrong_thread, [] {
     std::optional<Executor> executor;
     std::thread([&] { executor.emplace(); }).join();

@@ -1,5 +1,5 @@
-// Shows that wakers of both kinds, and JoinHandles, may outlive the executor: every operation on them does nothing but keep
-// count, the futures are destroyed at the executor's death, and the last of the survivors frees its memory.
+// Shows that wakers of both kinds, and JoinHandles, may outlive the executor: every operation on them does nothing but
+// keep count, the futures are destroyed at the executor's death, and the last of the survivors frees its memory.
 #include <array>
 #include <optional>
 
@@ -114,9 +114,16 @@ TEST_CASE("LocalWaker, Waker and JoinHandle outlive the executor and go in any o
     remote.wake_by_ref();
     CHECK(deletes() == before);
     switch (order.at(static_cast<std::size_t>(step))) {
-      case 0: local.drop(); break;
-      case 1: remote.wake(); break;
-      default: handle.reset(); CHECK(ledger.values_alive() == 0); break;
+      case 0:
+        local.drop();
+        break;
+      case 1:
+        remote.wake();
+        break;
+      default:
+        handle.reset();
+        CHECK(ledger.values_alive() == 0);
+        break;
     }
   }
   CHECK(deletes() >= before + 2);

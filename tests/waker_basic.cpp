@@ -1,5 +1,6 @@
-// Shows the owning wakers by themselves: who holds how many references after each copy, move, assignment, wake and drop; which
-// wakers are the same; the no-op and function wakers; tables that re-enter; and tables that break their promises.
+// Shows the owning wakers by themselves: who holds how many references after each copy, move, assignment, wake and
+// drop; which wakers are the same; the no-op and function wakers; tables that re-enter; and tables that break their
+// promises.
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -204,7 +205,8 @@ TEST_CASE("D01 D02 a waker whose clone, wake and drop re-enter what holds it", "
   const auto reenter = [&] {
     ++entered;
     executor.check_deep();
-    const JoinHandle<int> spawned = executor.spawn(ScriptedFuture<int>(ledger, [](Context&) -> Poll<int> { return Ready(1); }));
+    const JoinHandle<int> spawned =
+        executor.spawn(ScriptedFuture<int>(ledger, [](Context&) -> Poll<int> { return Ready(1); }));
     other.cancel();
     static_cast<void>(executor.tasks());
     static_cast<void>(handle.is_finished());

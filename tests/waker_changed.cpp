@@ -1,5 +1,5 @@
-// Shows that every leaf future of the runtime, polled again with another waker, wakes the latest one only (BUGS B24), keeps one
-// waker at a time, and allows any number of extra polls before and after the change.
+// Shows that every leaf future of the runtime, polled again with another waker, wakes the latest one only (BUGS B24),
+// keeps one waker at a time, and allows any number of extra polls before and after the change.
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -19,8 +19,8 @@ using testkit::CountingWaker;
 
 namespace {
 
-// A leaf future, what makes it ready, and how it is polled: from inside a task of `executor`, in a context that wakes `waker`
-// instead of that task, so that the future believes that its task has changed.
+// A leaf future, what makes it ready, and how it is polled: from inside a task of `executor`, in a context that wakes
+// `waker` instead of that task, so that the future believes that its task has changed.
 struct Leaf {
   std::function<bool(Context&)> poll;  // true: Ready
   std::function<void()> fire;          // makes it ready, and lets the executor see that
@@ -79,7 +79,8 @@ void check_changed(Executor& executor, Leaf leaf, int extra_polls, std::uint64_t
 
 template <class F>
 Leaf leaf_of(std::shared_ptr<F> future, std::function<void()> fire, bool ends = true) {
-  return Leaf{[future = std::move(future)](Context& context) { return future->poll(context).is_ready(); }, std::move(fire), ends};
+  return Leaf{[future = std::move(future)](Context& context) { return future->poll(context).is_ready(); },
+              std::move(fire), ends};
 }
 
 }  // namespace
@@ -97,11 +98,14 @@ TEST_CASE("B24 a JoinHandle polled with a changed waker wakes the latest", "[wak
   executor.run_until_stalled();
   std::weak_ptr<JoinHandle<int>> mine = handle;
   if (end == 0) {
-    check_changed(executor, leaf_of(std::move(handle), [&] {
-                    ready = true;
-                    waker.wake();
-                    executor.run_until_stalled();
-                  }), extra, 1);
+    check_changed(executor,
+                  leaf_of(std::move(handle),
+                          [&] {
+                            ready = true;
+                            waker.wake();
+                            executor.run_until_stalled();
+                          }),
+                  extra, 1);
   } else {
     Leaf leaf{[handle](Context& context) {
                 try {
@@ -119,7 +123,8 @@ TEST_CASE("B24 a JoinHandle polled with a changed waker wakes the latest", "[wak
   CHECK(ledger.leftovers().empty());
 }
 
-TEST_CASE("B24 TimeEvent, Sleep, Timeout and Interval::Tick polled with a changed waker wake the latest", "[waker][regression]") {
+TEST_CASE("B24 TimeEvent, Sleep, Timeout and Interval::Tick polled with a changed waker wake the latest",
+          "[waker][regression]") {
   const int extra = GENERATE(0, 1, 5);
   const int which = GENERATE(0, 1, 2, 3);
   CAPTURE(which);
@@ -133,8 +138,12 @@ TEST_CASE("B24 TimeEvent, Sleep, Timeout and Interval::Tick polled with a change
   };
   const Duration ten = std::chrono::seconds(10);
   switch (which) {
-    case 0: check_changed(executor, leaf_of(std::make_shared<TimeEvent>(Instant(ten)), fire), extra, 1); break;
-    case 1: check_changed(executor, leaf_of(std::make_shared<Sleep>(ten), fire), extra, 1); break;
+    case 0:
+      check_changed(executor, leaf_of(std::make_shared<TimeEvent>(Instant(ten)), fire), extra, 1);
+      break;
+    case 1:
+      check_changed(executor, leaf_of(std::make_shared<Sleep>(ten), fire), extra, 1);
+      break;
     case 2: {
       // The future inside is one that nothing wakes: what is kept of it is the test's, not the clock's.
       struct Never {
@@ -166,10 +175,13 @@ TEST_CASE("B24 an FdEvent polled with a changed waker wakes the latest", "[waker
   Executor executor;
   const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   REQUIRE(fd >= 0);
-  check_changed(executor, leaf_of(std::make_shared<FdEvent>(fd, Interest::read), [&] {
-                  CHECK(::eventfd_write(fd, 1) == 0);
-                  executor.run_until_stalled();
-                }), extra, 1);
+  check_changed(executor,
+                leaf_of(std::make_shared<FdEvent>(fd, Interest::read),
+                        [&] {
+                          CHECK(::eventfd_write(fd, 1) == 0);
+                          executor.run_until_stalled();
+                        }),
+                extra, 1);
   CHECK(executor.reactor().size() == 0);
   ::close(fd);
 }
@@ -177,10 +189,14 @@ TEST_CASE("B24 an FdEvent polled with a changed waker wakes the latest", "[waker
 TEST_CASE("B24 Forever keeps the latest waker, and wakes none", "[waker][regression]") {
   const int extra = GENERATE(0, 1, 5);
   Executor executor;
-  check_changed(executor, leaf_of(std::make_shared<Forever<void>>(), [] {}, false), extra, 0);
+  check_changed(executor,
+                leaf_of(
+                    std::make_shared<Forever<void>>(), [] {}, false),
+                extra, 0);
 }
 
-TEST_CASE("B24 a task that hands one future from poller to poller: only the last poller is polled again", "[waker][regression]") {
+TEST_CASE("B24 a task that hands one future from poller to poller: only the last poller is polled again",
+          "[waker][regression]") {
   const Kind kind = ANY_KIND();
   CAPTURE(kind);
   Ledger ledger;
@@ -191,14 +207,14 @@ TEST_CASE("B24 a task that hands one future from poller to poller: only the last
   Ledger first_ledger;
   Ledger second_ledger;
   // Both poll the same handle; the first forgets to go on when it is not woken, and must not be.
-  JoinHandle<int> first = executor.spawn(ScriptedFuture<int>(first_ledger, [&, keep = Forever<void>()](Context& context) mutable -> Poll<int> {
-    CHECK(keep.poll(context).is_pending());
-    return shared.poll(context);
-  }));
+  JoinHandle<int> first = executor.spawn(
+      ScriptedFuture<int>(first_ledger, [&, keep = Forever<void>()](Context& context) mutable -> Poll<int> {
+        CHECK(keep.poll(context).is_pending());
+        return shared.poll(context);
+      }));
   CHECK(executor.run_until_stalled() == 2);
-  JoinHandle<int> second = executor.spawn(ScriptedFuture<int>(second_ledger, [&](Context& context) -> Poll<int> {
-    return shared.poll(context);
-  }));
+  JoinHandle<int> second = executor.spawn(
+      ScriptedFuture<int>(second_ledger, [&](Context& context) -> Poll<int> { return shared.poll(context); }));
   CHECK(executor.run_until_stalled() == 1);
   ready = true;
   waker.wake();

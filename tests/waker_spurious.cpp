@@ -1,5 +1,6 @@
-// Shows that being polled is not being woken: every leaf future, and coroutines and handles around them, stay Pending under any
-// number of extra polls, and become Ready at the right one (BUGS B30); and that a future polled after Ready aborts.
+// Shows that being polled is not being woken: every leaf future, and coroutines and handles around them, stay Pending
+// under any number of extra polls, and become Ready at the right one (BUGS B30); and that a future polled after Ready
+// aborts.
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -67,10 +68,18 @@ TEST_CASE("B30 extra polls do not complete a leaf future", "[spurious][regressio
   CHECK(probe.step() == Step{.spawned = 1, .polls = 1, .enqueued = 1, .live = 1, .futures = 1});
   JoinHandle<int> handle;
   switch (which) {
-    case 0: handle = executor.spawn(with_extra_polls(time, extra)); break;
-    case 1: handle = executor.spawn(with_extra_polls(slept, extra)); break;
-    case 2: handle = executor.spawn(with_extra_polls(event, extra)); break;
-    default: handle = executor.spawn(with_extra_polls(inner, extra)); break;
+    case 0:
+      handle = executor.spawn(with_extra_polls(time, extra));
+      break;
+    case 1:
+      handle = executor.spawn(with_extra_polls(slept, extra));
+      break;
+    case 2:
+      handle = executor.spawn(with_extra_polls(event, extra));
+      break;
+    default:
+      handle = executor.spawn(with_extra_polls(inner, extra));
+      break;
   }
   const auto polls = static_cast<std::uint64_t>(extra) + 1;
   CHECK(executor.run_until_stalled() == polls);
@@ -116,12 +125,8 @@ TEST_CASE("B30 extra polls of a coroutine do not resume it", "[spurious][regress
     CHECK(resumed == 0);
   }
   const auto n = static_cast<std::uint64_t>(extra);
-  CHECK(probe.step() == Step{.spawned = 1,
-                             .polls = n + 1,
-                             .local_wakes = n,
-                             .enqueued = n + 1,
-                             .live = 1,
-                             .futures = 1});
+  CHECK(probe.step() ==
+        Step{.spawned = 1, .polls = n + 1, .local_wakes = n, .enqueued = n + 1, .live = 1, .futures = 1});
   ready = true;
   waker.wake_by_ref();
   CHECK(executor.run_until_stalled() == 1);

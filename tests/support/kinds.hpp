@@ -30,15 +30,21 @@ enum class Kind {
 
 inline std::ostream& operator<<(std::ostream& out, Kind kind) {
   switch (kind) {
-    case Kind::future: return out << "hand-written future";
-    case Kind::coroutine: return out << "coroutine";
-    case Kind::nested: return out << "nested coroutines";
-    case Kind::callable: return out << "callable";
+    case Kind::future:
+      return out << "hand-written future";
+    case Kind::coroutine:
+      return out << "coroutine";
+    case Kind::nested:
+      return out << "nested coroutines";
+    case Kind::callable:
+      return out << "callable";
   }
   return out;
 }
 
-#define ANY_KIND() GENERATE(::assay::test::Kind::future, ::assay::test::Kind::coroutine, ::assay::test::Kind::nested, ::assay::test::Kind::callable)
+#define ANY_KIND()                                                                                   \
+  GENERATE(::assay::test::Kind::future, ::assay::test::Kind::coroutine, ::assay::test::Kind::nested, \
+           ::assay::test::Kind::callable)
 
 template <class T>
 Async<T> awaiting(ScriptedFuture<T> script) {
@@ -55,10 +61,14 @@ Async<T> awaiting_deeply(ScriptedFuture<T> script, int depth) {
 template <class T>
 JoinHandle<T> spawn_as(Executor& executor, Kind kind, ScriptedFuture<T> script) {
   switch (kind) {
-    case Kind::future: return executor.spawn(std::move(script));
-    case Kind::coroutine: return executor.spawn(awaiting(std::move(script)));
-    case Kind::nested: return executor.spawn(awaiting_deeply(std::move(script), 2));
-    case Kind::callable: break;
+    case Kind::future:
+      return executor.spawn(std::move(script));
+    case Kind::coroutine:
+      return executor.spawn(awaiting(std::move(script)));
+    case Kind::nested:
+      return executor.spawn(awaiting_deeply(std::move(script), 2));
+    case Kind::callable:
+      break;
   }
   // The capture is used after a suspension: it lives in the task, not in this scope.
   int captured = 1;

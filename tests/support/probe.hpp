@@ -53,7 +53,8 @@ struct Step {
 // Owner thread only. Everything that step() leaves out of its expectation must not have happened.
 class Probe {
  public:
-  Probe(Executor& executor, const testkit::Ledger& ledger) : executor_(executor), ledger_(ledger), before_(executor.stats()) {}
+  Probe(Executor& executor, const testkit::Ledger& ledger)
+      : executor_(executor), ledger_(ledger), before_(executor.stats()) {}
 
   Step step() {
     executor_.check_deep();
