@@ -348,6 +348,7 @@ class World {
   // ---- the oracle ----
 
   void check_stalled() {
+    expect(executor->tasks().size() == unfinished(), "tasks() lists what is not done");
     for (const Waiting* const each : waiting) {
       expect(!each->could_go_on(), "the executor stalled, but a future could go on: a wake was lost");
     }

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -246,14 +245,20 @@ TEST_CASE("PinRc: a ring of PinRcs broken by hand, and a chain that is dropped",
 
 TEST_CASE("PinRc: a constructor that throws leaves nothing", "[kernel][pin][throw]") {
   struct Throws {
-    explicit Throws(Ledger& ledger) : value(ledger, 1) { throw std::runtime_error("on purpose"); }
+    explicit Throws(Ledger& ledger) : value(ledger, 1) { throw 5; }
     Counted value;
   };
   Ledger ledger;
-  const auto before = testkit::allocation_counts();
-  CHECK_THROWS_AS(PinRc<Throws>::make(ledger), std::runtime_error);
-  CHECK(ledger.leftovers().empty());
+  bool thrown = false;
+  const auto before = testkit::allocation_counts();  // nothing of Catch or the library's strings in between
+  try {
+    static_cast<void>(PinRc<Throws>::make(ledger));
+  } catch (int) {
+    thrown = true;
+  }
   const auto after = testkit::allocation_counts();
+  CHECK(thrown);
+  CHECK(ledger.leftovers().empty());
   CHECK(after.news - before.news == after.deletes - before.deletes);
 }
 

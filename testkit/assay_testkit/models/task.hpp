@@ -95,6 +95,7 @@ class TaskModel {
  public:
   static constexpr std::size_t max_tasks = 10;
   static constexpr std::size_t waker_count = 6;
+  static constexpr bool oldest_first = ASSAY_HARDENING_LEVEL >= 3;
   static constexpr std::size_t action_count = static_cast<std::size_t>(TaskAction::count);
 
   enum Op : std::uint8_t { action, poll_once, run_until_stalled, plan_poll, plan_drop, end_executor };
@@ -115,7 +116,10 @@ class TaskModel {
   explicit TaskModel(std::uint8_t option) {
     constexpr std::array<std::uint32_t, 4> visits{1, 2, 3, 61};
     polls_per_visit = visits.at(option % visits.size());
-    for (std::size_t slot = 0; slot < 4 * max_tasks; ++slot) free_slots.push_back(slot);
+    // The end of the executor takes tasks by the place of their slots. Which slot is taken next depends on the level.
+    for (std::size_t slot = 0; slot < 4 * max_tasks; ++slot) {
+      oldest_first ? free_slots.push_back(slot) : free_slots.push_front(slot);
+    }
   }
 
   bool allows(const Step& step) const {
@@ -311,8 +315,7 @@ class TaskModel {
     if (!at(task).done || at(task).is_held()) return;
     at(task).freed = true;
     ++stats.freed;
-    // At level 3 the slab hands out the slot that was free longest.
-    ASSAY_HARDENING_LEVEL >= 3 ? free_slots.push_back(at(task).slot) : free_slots.push_front(at(task).slot);
+    oldest_first ? free_slots.push_back(at(task).slot) : free_slots.push_front(at(task).slot);
   }
 
   void visit() {
