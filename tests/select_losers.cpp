@@ -10,6 +10,7 @@
 
 #include "support/kinds.hpp"
 #include "support/probe.hpp"
+#include "support/dies.hpp"
 #include "sync_support.hpp"
 
 using namespace assay;
@@ -116,8 +117,20 @@ TEST_CASE("what a future throws leaves the select", "[select]") {
       CHECK_THROWS_AS(static_cast<void>(a.poll(three)), Thrown);
       CHECK(polled == std::vector<int>{0, 1});
       CHECK(ledger.values_made == 0);
+      CHECK(ledger.futures_alive() == 0);  // the others with it
     }
-    CHECK(ledger.futures_alive() == 0);
+    check_dies("polled again after it was Ready", [] {
+      Hand b;
+      Ledger other;
+      std::vector<int> none;
+      const Act act = Act::fail;
+      auto one = select(acting(other, none, 0, act));
+      try {
+        static_cast<void>(b.poll(one));
+      } catch (const Thrown&) {
+        static_cast<void>(b.poll(one));
+      }
+    });
     // In a coroutine, which goes on.
     Executor executor;
     polled.clear();

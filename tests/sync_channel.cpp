@@ -134,6 +134,46 @@ TEST_CASE("the channel closes with the last sender, after what is in the queue",
   CHECK(task.try_join() == std::vector<int>{1, 2, 3});
 }
 
+TEST_CASE("a send keeps the channel open until its value is in the queue, or it is dropped", "[sync][channel]") {
+  Hand a, b;
+  auto [sender, receiver] = channel<int>(1);
+  std::optional<Sender<int>> last(std::move(sender));
+  auto recv = receiver.recv();
+  SECTION("not polled yet, then polled") {
+    auto send = last->send(1);
+    last.reset();
+    CHECK(b.poll(recv).is_pending());
+    CHECK(a.poll(send).take());
+    CHECK(b.seen() == Seen{.wakes = 1});
+    CHECK(b.poll(recv).take() == 1);
+    auto end = receiver.recv();
+    CHECK(b.poll(end).take() == std::nullopt);  // although `send` is still there
+  }
+  SECTION("not polled yet, then dropped") {
+    {
+      const auto send = last->send(1);
+      last.reset();
+      CHECK(b.poll(recv).is_pending());
+      CHECK(b.seen() == Seen{.kept = 1});
+    }
+    CHECK(b.seen() == Seen{.wakes = 1});
+    CHECK(b.poll(recv).take() == std::nullopt);
+  }
+  SECTION("in line, then taken, and not polled since") {
+    CHECK_FALSE(last->try_send(0).has_value());
+    auto send = last->send(1);
+    CHECK(a.poll(send).is_pending());
+    last.reset();
+    CHECK(b.poll(recv).take() == 0);
+    CHECK(a.seen() == Seen{.wakes = 1});
+    auto second = receiver.recv();
+    CHECK(b.poll(second).take() == 1);
+    auto end = receiver.recv();
+    CHECK(b.poll(end).take() == std::nullopt);
+    CHECK(a.poll(send).take());
+  }
+}
+
 TEST_CASE("when the receiver goes, senders are refused and values dropped", "[sync][channel]") {
   Ledger ledger;
   Hand a, b;

@@ -54,12 +54,16 @@ struct Model {
   bool sender = true;
   bool receiver = true;
 
+  bool open() const { return receiver && (sender || !sends.empty()); }
   void wake_receiver() {
-    if (recvs.empty() || (queue.empty() && sender)) return;
+    if (recvs.empty() || (queue.empty() && open())) return;
     const std::size_t i = recvs.front();
     recvs.pop_front();
     recv.at(i) = Recv::woken;
     ++recv_wakes.at(i);
+  }
+  void wake_all_if_closed() {
+    while (!open() && !recvs.empty()) wake_receiver();
   }
   void push(int item) {
     queue.push_back(item);
@@ -74,6 +78,7 @@ struct Model {
       send.at(i) = Send::accepted;
       ++send_wakes.at(i);
       push(value.at(i));
+      wake_all_if_closed();
     }
     return item;
   }
@@ -96,9 +101,10 @@ struct Model {
   void drop_send(std::size_t i) {
     std::erase(sends, i);
     send.at(i) = Send::absent;
+    wake_all_if_closed();
   }
   int poll_recv(std::size_t i) {
-    if (queue.empty() && sender) {
+    if (queue.empty() && open()) {
       if (recv.at(i) != Recv::waiting) recvs.push_back(i);
       recv.at(i) = Recv::waiting;
       return pending;
@@ -113,7 +119,7 @@ struct Model {
   }
   void drop_sender() {
     sender = false;
-    while (!recvs.empty()) wake_receiver();
+    wake_all_if_closed();
   }
   void drop_receiver() {
     receiver = false;
@@ -123,6 +129,7 @@ struct Model {
     }
     sends.clear();
     queue.clear();
+    wake_all_if_closed();
   }
 };
 

@@ -118,6 +118,11 @@ TEST_CASE("misuse of a Mutex aborts", "[sync][mutex][dies]") {
     guard.reset();  // `lock` has it now
     mutex.reset();
   });
+  check_dies(alive, [] {  // it would be polled later
+    std::optional<Mutex<int>> mutex(1);
+    const auto lock = mutex->lock();
+    mutex.reset();
+  });
   check_dies("a moved-from Mutex::Guard was used", [] {
     Mutex<int> mutex(1);
     auto guard = *mutex.try_lock();

@@ -295,11 +295,25 @@ TEST_CASE("misuse of a Notify aborts", "[sync][notify][dies]") {
     executor.spawn_detached([](Notify& mine) -> Async<void> { co_await mine.notified(); }, std::ref(notify));
     executor.run_until_stalled();
   });
+  check_dies(alive, [] {  // it would be polled later
+    std::optional<Notify> notify(std::in_place);
+    const auto fresh = notify->notified();
+    notify.reset();
+  });
+  check_dies("polled after it was moved from", [] {
+    Hand a;
+    Notify notify;
+    auto waiter = notify.notified();
+    const auto moved = std::move(waiter);
+    static_cast<void>(a.is_ready(waiter));
+  });
   check_survives([] {
     Hand a, b;
     std::optional<Notify> notify(std::in_place);
-    auto fresh = notify->notified();
-    auto moved = std::move(fresh);
+    {
+      auto fresh = notify->notified();
+      auto moved = std::move(fresh);
+    }
     auto done = notify->notified();
     auto told = notify->notified();
     notify->notify_one();

@@ -194,6 +194,18 @@ TEST_CASE("misuse of a Semaphore aborts", "[sync][semaphore][dies]") {
     static_cast<void>(a.poll(*acquire));
     semaphore.add(1);
   });
+  check_dies(alive, [] {  // it would be polled later
+    std::optional<Acquire> acquire;
+    Semaphore semaphore(1);
+    acquire.emplace(semaphore.acquire());
+  });
+  check_dies("polled after it was moved from", [] {
+    Hand a;
+    Semaphore semaphore(1);
+    auto acquire = semaphore.acquire();
+    const auto moved = std::move(acquire);
+    static_cast<void>(a.poll(acquire));
+  });
   check_dies(alive, [] {
     Executor executor;
     Semaphore semaphore(1);

@@ -113,7 +113,7 @@ TEST_CASE("a small task uses a large slot when the small ones are gone, and neve
     std::array<char, 3000> bytes{};
   };
   Ledger ledger;
-  Executor executor(fixed(1, 4096));
+  Executor executor(fixed(2, 4096));
   auto small = executor.try_spawn(ready(ledger));
   CHECK(small.has_value());
   auto large = executor.try_spawn(Large());

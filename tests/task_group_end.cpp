@@ -214,6 +214,12 @@ TEST_CASE("misuse of a TaskGroup aborts", "[task_group][dies]") {
     static_cast<void>(a.is_ready(all));
     group.reset();
   });
+  check_dies(joined, [] {  // it would be polled later
+    Executor executor;
+    std::optional<TaskGroup> group(std::in_place, executor);
+    const auto all = group->join_all();
+    group.reset();
+  });
   check_dies(joined, [] {  // woken, but not polled since
     Hand a;
     Executor executor;

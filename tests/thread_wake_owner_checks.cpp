@@ -1,9 +1,14 @@
 // Shows that everything which belongs to the executor's thread aborts on another, with a line that says what to use
 // instead, and that ids of threads are not reused, so that a new thread is never taken for the owner (BUGS C13, G15).
+#include <sys/eventfd.h>
+
+#include <chrono>
 #include <optional>
 #include <thread>
 
+#include "assay/events.hpp"
 #include "assay/run.hpp"
+#include "assay/time.hpp"
 #include "assay/yield.hpp"
 #include "support/dies.hpp"
 #include "support/kinds.hpp"
@@ -67,6 +72,23 @@ TEST_CASE("abort: an Executor on another thread", "[thread][abort]") {
     std::optional<Executor> executor(std::in_place);
     std::thread([&] { executor.reset(); }).join();
   });
+}
+
+TEST_CASE("abort: a timer or a wait for an fd that is destroyed on another thread", "[thread][abort]") {
+  const auto polled_here_destroyed_there = [](auto made) {
+    Executor executor;
+    std::optional<decltype(made)> future(std::in_place, std::move(made));
+    JoinHandle<void> task = executor.spawn(ScriptedFuture<void>(*new Ledger, [&](Context& context) -> Poll<void> {
+      static_cast<void>(future->poll(context));
+      return Pending;
+    }));
+    executor.run_until_stalled();
+    std::thread([&] { future.reset(); }).join();
+  };
+  check_dies("a timer was destroyed on another thread than its executor's",
+             [&] { polled_here_destroyed_there(sleep(std::chrono::hours(1))); });
+  check_dies("a wait for an fd was begun or destroyed on another thread than its executor's",
+             [&] { polled_here_destroyed_there(FdEvent(::eventfd(0, EFD_CLOEXEC), Interest::read)); });
 }
 
 TEST_CASE("G15 the thread that made an executor has gone, and the next one is not taken for it",

@@ -248,7 +248,7 @@ TEST_CASE("what nobody may do with a TimeEvent aborts with a line", "[time]") {
     executor.run_until_stalled();
     const TimeEvent other(std::move(event));
   });
-  check_dies("was used on another thread than its executor's", [] {
+  check_dies("a timer was destroyed on another thread than its executor's", [] {
     VirtualClock clock(at(0), false);
     Executor executor({.clock = &clock});
     Ledger ledger;

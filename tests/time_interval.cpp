@@ -159,4 +159,9 @@ TEST_CASE("an interval that is not positive, or outside an executor, aborts with
     Interval interval = assay::interval(1s);
     assay::run(interval.tick());
   });
+  check_dies("an Interval was destroyed while a tick() of it waits, or is about to", [] {
+    std::optional<Interval> interval(std::in_place, Duration(1));
+    const auto tick = interval->tick();
+    interval.reset();
+  });
 }

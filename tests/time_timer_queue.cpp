@@ -1,5 +1,6 @@
 // The timer queue by itself: order, re-arming, leaving, and wakers that use the queue from inside.
 #include <array>
+#include <functional>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -149,7 +150,12 @@ TEST_CASE("a wake may arm, disarm and destroy timers of the queue that fires", "
   victim.emplace();
   queue.arm(*victim, at(1), assay::function_waker([&] { order.push_back(-1); }));
   queue.arm(second, at(1), assay::function_waker([&] { order.push_back(-2); }));
-  CHECK(queue.fire(at(1)) == 2);
+  // What is armed meanwhile is for the next time.
+  CHECK(queue.fire(at(1)) == 1);
+  CHECK(order == std::vector<int>{1});
+  CHECK(queue.check_deep() == 2);
+  CHECK(queue.next_deadline() == at(1));
+  CHECK(queue.fire(at(1)) == 1);
   CHECK(order == std::vector<int>{1, 2});
   CHECK(queue.check_deep() == 1);
   CHECK(queue.fire(at(9)) == 1);
@@ -174,6 +180,26 @@ TEST_CASE("a wake may re-arm or destroy the very timer that fires", "[time]") {
   CHECK(wakes == 2);
   CHECK(timer == nullptr);
   CHECK(queue.check_deep() == 0);
+}
+
+TEST_CASE("a wake that re-arms its own timer in the past neither spins nor starves the others", "[time]") {
+  TimerQueue queue;
+  std::vector<int> order;
+  Timer again;
+  Timer patient;
+  std::function<void()> rearm = [&] {
+    order.push_back(1);
+    queue.arm(again, Instant::min(), assay::function_waker([&] { rearm(); }));
+  };
+  queue.arm(again, Instant::min(), assay::function_waker([&] { rearm(); }));
+  queue.arm(patient, at(5), assay::function_waker([&] { order.push_back(2); }));
+  CHECK(queue.fire(at(5)) == 2);
+  CHECK(order == std::vector<int>{1, 2});
+  CHECK(queue.next_deadline() == at(5));
+  CHECK(queue.fire(at(5)) == 1);
+  CHECK(queue.fire(at(5)) == 1);
+  CHECK(order == std::vector<int>{1, 2, 1, 1});
+  CHECK(queue.check_deep() == 1);
 }
 
 TEST_CASE("a waker that is dropped with its timer finds the timer gone from the queue", "[time]") {

@@ -23,13 +23,33 @@ namespace detail {
 template <class T>
 class ChannelState;
 
+// Keeps a channel open for sending.
+template <class T>
+class SendingEnd {
+ public:
+  explicit SendingEnd(PinRc<ChannelState<T>> state) noexcept : state_(std::move(state)) { ++state_->open_senders; }
+  SendingEnd(const SendingEnd& other) noexcept : SendingEnd(other.state_) {}
+  SendingEnd(SendingEnd&&) noexcept = default;
+  SendingEnd& operator=(SendingEnd other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~SendingEnd() {
+    if (!state_.is_empty()) state_->sender_gone();
+  }
+  ChannelState<T>* operator->() const noexcept { return &*state_; }
+
+ private:
+  PinRc<ChannelState<T>> state_;
+};
+
 // A sender in line: its value goes into the queue in its turn, whoever takes the item before it.
 template <class T>
 class [[nodiscard]] ChannelSend : public audited::ListNode<ChannelSend<T>> {
  public:
   using Output = bool;
-  ChannelSend(PinRc<ChannelState<T>> state, T value) noexcept : state_(std::move(state)), value_(std::move(value)) {}
-  ChannelSend(ChannelSend&& other) noexcept : state_(other.state_), value_(std::move(other.value_)) {
+  ChannelSend(SendingEnd<T> channel, T value) noexcept : channel_(std::move(channel)), value_(std::move(value)) {}
+  ChannelSend(ChannelSend&& other) noexcept : channel_(std::move(other.channel_)), value_(std::move(other.value_)) {
     ASSAY_CHECK(other.stage_ == Stage::fresh, moved_after_poll);
   }
   ChannelSend& operator=(ChannelSend&&) = delete;
@@ -43,7 +63,7 @@ class [[nodiscard]] ChannelSend : public audited::ListNode<ChannelSend<T>> {
   friend class ChannelState<T>;
   enum class Stage : std::uint8_t { fresh, waiting, accepted, refused, done };
 
-  PinRc<ChannelState<T>> state_;
+  SendingEnd<T> channel_;  // until the value is in the queue
   T value_;
   LocalWaker waker_;
   Stage stage_ = Stage::fresh;
@@ -81,7 +101,7 @@ class ChannelState {
   bool is_full() const noexcept { return count_ == ring_.size() || !senders_.empty(); }
   bool is_empty() const noexcept { return count_ == 0; }
   // Nothing to receive yet, and something may come.
-  bool must_wait() const noexcept { return is_empty() && open_senders != 0; }
+  bool must_wait() const noexcept { return is_empty() && open_senders != 0 && receiver_open; }
 
   void push(T value) {
     ring_.at((first_ + count_) % ring_.size()).emplace(std::move(value));
@@ -98,6 +118,7 @@ class ChannelState {
     if (ChannelSend<T>* const next = senders_.pop_front()) {
       next->stage_ = ChannelSend<T>::Stage::accepted;
       LocalWaker waker = std::exchange(next->waker_, LocalWaker());
+      const SendingEnd<T> sent = std::move(next->channel_);
       push(std::move(next->value_));
       std::move(waker).wake();
     }
@@ -124,6 +145,7 @@ class ChannelState {
       std::exchange(next->waker_, LocalWaker()).wake();
     }
     while (!is_empty()) static_cast<void>(pop());
+    while (!receivers_.empty()) wake_receiver();
   }
 
   void wait(ChannelSend<T>& send) noexcept { senders_.push_back(send); }
@@ -146,14 +168,15 @@ template <class T>
 Poll<bool> ChannelSend<T>::poll(Context& context) {
   switch (stage_) {
     case Stage::fresh:
-      if (!state_->receiver_open) break;
-      if (!state_->is_full()) {
+      if (!channel_->receiver_open) break;
+      if (!channel_->is_full()) {
         stage_ = Stage::done;
-        state_->push(std::move(value_));
+        const SendingEnd<T> sent = std::move(channel_);
+        sent->push(std::move(value_));
         return Ready(true);
       }
       stage_ = Stage::waiting;
-      state_->wait(*this);
+      channel_->wait(*this);
       [[fallthrough]];
     case Stage::waiting:
       // Copying or dropping a waker may run code that receives: the line is joined before, and looked at after.
@@ -191,38 +214,30 @@ Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
 
 }  // namespace detail
 
-// Copyable: the channel closes when the last copy is gone. The executor's thread only.
+// Copyable: the channel closes when the last copy is gone, and all that was begun to send is in the queue or dropped. The executor's thread only.
 template <class T>
 class Sender {
  public:
-  explicit Sender(PinRc<detail::ChannelState<T>> state) noexcept : state_(std::move(state)) { ++state_->open_senders; }
-  Sender(const Sender& other) noexcept : state_(other.state_) { ++state_->open_senders; }
-  Sender(Sender&&) noexcept = default;
-  Sender& operator=(Sender other) noexcept {
-    std::swap(state_, other.state_);
-    return *this;
-  }
-  ~Sender() {
-    if (!state_.is_empty()) state_->sender_gone();
-  }
+  explicit Sender(PinRc<detail::ChannelState<T>> state) noexcept : channel_(std::move(state)) {}
 
   // A Future of whether the value went into the queue; false when the receiver is gone. First come, first served.
-  detail::ChannelSend<T> send(T value) { return detail::ChannelSend<T>(state_, std::move(value)); }
+  detail::ChannelSend<T> send(T value) { return detail::ChannelSend<T>(channel_, std::move(value)); }
 
   // Without waiting, and never past those who wait: the value again if it could not go in.
   std::optional<T> try_send(T value) {
-    if (!state_->receiver_open || state_->is_full()) return std::optional<T>(std::move(value));
-    state_->push(std::move(value));
+    if (!channel_->receiver_open || channel_->is_full()) return std::optional<T>(std::move(value));
+    channel_->push(std::move(value));
     return std::nullopt;
   }
 
-  bool is_closed() const noexcept { return !state_->receiver_open; }
+  bool is_closed() const noexcept { return !channel_->receiver_open; }
 
  private:
-  PinRc<detail::ChannelState<T>> state_;
+  detail::SendingEnd<T> channel_;
 };
 
-// The executor's thread only. Dropping it refuses all who wait to send, and drops what is in the queue.
+// The executor's thread only. Dropping it refuses all who wait to send, and drops what is in the queue; a recv() that is still
+// there gets nothing.
 template <class T>
 class Receiver {
  public:

@@ -77,22 +77,34 @@ int wait_for(std::span<pollfd> fds, std::optional<std::int64_t> nanoseconds) noe
 }
 
 PollableSet::PollableSet(int wakeup_fd)
-    : epoll_(made_or_throw(audited::make_epoll(), "assay: epoll_create1")),
-      timer_(made_or_throw(audited::make_timerfd(), "assay: timerfd_create")) {
-  if (!watch(timer_.number(), EPOLLIN) || !watch(wakeup_fd, EPOLLIN)) {
-    throw std::system_error(errno, std::generic_category(), "assay: epoll_ctl");
+    : outer_(made_or_throw(audited::make_epoll(), "assay: epoll_create1")),
+      timer_(made_or_throw(audited::make_timerfd(), "assay: timerfd_create")),
+      wakeup_fd_(wakeup_fd) {
+  if (!renew()) throw std::system_error(errno, std::generic_category(), "assay: epoll_create1 or epoll_ctl");
+}
+
+bool PollableSet::renew() noexcept {
+  const int made = audited::make_epoll();
+  if (made < 0) return false;
+  Fd fresh(made);
+  if (audited::change_epoll(made, EPOLL_CTL_ADD, timer_.number(), EPOLLIN) != 0 ||
+      audited::change_epoll(made, EPOLL_CTL_ADD, wakeup_fd_, EPOLLIN) != 0 ||
+      audited::change_epoll(outer_.number(), EPOLL_CTL_ADD, made, EPOLLIN) != 0) {
+    return false;
   }
+  inner_.reset();  // closed: the outer set forgets it
+  inner_.emplace(std::move(fresh));
+  return true;
 }
 
-bool PollableSet::watch(int fd, std::uint32_t events) noexcept {
-  if (audited::change_epoll(epoll_.number(), EPOLL_CTL_MOD, fd, events) == 0) return true;
-  // A number that was closed and reused is new to the set.
-  return audited::change_epoll(epoll_.number(), EPOLL_CTL_ADD, fd, events) == 0;
+PollableSet::Watch PollableSet::watch(int fd, std::uint32_t events) noexcept {
+  if (audited::change_epoll(inner_->number(), EPOLL_CTL_MOD, fd, events) == 0) return Watch::changed;
+  if (audited::change_epoll(inner_->number(), EPOLL_CTL_ADD, fd, events) == 0) return Watch::added;
+  return Watch::refused;
 }
 
-void PollableSet::forget(int fd) noexcept {
-  // Fails when the fd was closed meanwhile: then the kernel has forgotten it already.
-  static_cast<void>(audited::change_epoll(epoll_.number(), EPOLL_CTL_DEL, fd, 0));
+bool PollableSet::forget(int fd) noexcept {
+  return audited::change_epoll(inner_->number(), EPOLL_CTL_DEL, fd, 0) == 0;
 }
 
 void PollableSet::set_timer(std::optional<std::int64_t> nanoseconds) noexcept {

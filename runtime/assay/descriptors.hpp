@@ -42,24 +42,36 @@ class Wakeup {
 // Aborts when the kernel refuses the call.
 int wait_for(std::span<pollfd> fds, std::optional<std::int64_t> nanoseconds) noexcept;
 
-// An epoll set and a timer, to show the outside world as one pollable fd what an executor waits for.
+// An epoll set (inside another, so that it can be replaced) and a timer, to show the outside world as one pollable fd what an executor waits for.
 class PollableSet {
  public:
   // Watches the executor's wakeup fd, and its own timer. Throws std::system_error.
   explicit PollableSet(int wakeup_fd);
-  int fd() const noexcept { return epoll_.number(); }
+  int fd() const noexcept { return outer_.number(); }
 
-  // Watches `fd` for EPOLL* events from now on (level-triggered), whether or not it was watched. False: the kernel cannot
-  // poll this fd (a regular file, or closed).
-  bool watch(int fd, std::uint32_t events) noexcept;
-  void forget(int fd) noexcept;
+  // Watches `fd` for EPOLL* events from now on (level-triggered), whether or not it was watched.
+  enum class Watch : std::uint8_t {
+    changed,  // it was watched before
+    added,    // it was not: if the caller has watched this number, that was another file
+    refused,  // the kernel cannot poll this fd (a regular file, or closed)
+  };
+  Watch watch(int fd, std::uint32_t events) noexcept;
+  // False: this number does not name the file any more that was watched.
+  bool forget(int fd) noexcept;
+  // When a watched number was closed, or names another file, and a copy of the old file lives on (dup, fork), the kernel goes on
+  // reporting what nobody can name any more: a new set is made, and everything must be watched again.
+  // From now on nothing is watched but the wakeup fd and the timer. fd() stays what it is. False: no file descriptor was to be
+  // had, and the set is as it was.
+  bool renew() noexcept;
 
   // The set becomes ready in so many nanoseconds; none: no timer.
   void set_timer(std::optional<std::int64_t> nanoseconds) noexcept;
 
  private:
-  Fd epoll_;
+  Fd outer_;
   Fd timer_;
+  int wakeup_fd_;
+  std::optional<Fd> inner_;
 };
 
 }  // namespace assay::detail

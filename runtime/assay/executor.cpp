@@ -3,8 +3,8 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <map>
 #include <string>
+#include <vector>
 
 #include "assay/base/check.hpp"
 #include "assay/descriptors.hpp"
@@ -17,10 +17,66 @@ using detail::TaskHeader;
 // What pollable_fd() shows to the outside, and what it was last told.
 struct Executor::Embedding {
   explicit Embedding(int wakeup_fd) : set(wakeup_fd) {}
+
+  // Brings the set up to date with what the reactor waits for. False: some of it cannot be polled. No allocation, once the
+  // vectors are large enough.
+  bool watch(const Reactor& reactor);
+
   detail::PollableSet set;
-  std::map<int, std::uint32_t> watched;
-  std::map<int, std::uint32_t> wanted;
+
+ private:
+  struct Item {
+    int fd;
+    std::uint32_t events;
+  };
+  using Items = std::vector<Item>;  // ordered, and one for each fd
+  static bool before(const Item& a, const Item& b) noexcept { return a.fd < b.fd; }
+  static bool contains(const Items& items, const Item& item) noexcept {
+    return std::binary_search(items.begin(), items.end(), item, before);
+  }
+  static void order(Items& items);
+
+  Items watched_;
+  Items wanted_;
+  bool stale_ = false;  // the set reports what cannot be named any more
 };
+
+void Executor::Embedding::order(Items& items) {
+  std::sort(items.begin(), items.end(), before);
+  std::size_t kept = 0;
+  for (const Item& each : items) {
+    if (kept > 0 && items.at(kept - 1).fd == each.fd) {
+      items.at(kept - 1).events |= each.events;
+    } else {
+      items.at(kept++) = each;
+    }
+  }
+  items.erase(items.begin() + static_cast<std::ptrdiff_t>(kept), items.end());
+}
+
+bool Executor::Embedding::watch(const Reactor& reactor) {
+  using Watch = detail::PollableSet::Watch;
+  wanted_.clear();
+  reactor.for_each([&](int fd, short events) { wanted_.push_back({fd, static_cast<std::uint32_t>(events)}); });
+  order(wanted_);
+  for (const Item& old : watched_) {
+    if (!contains(wanted_, old)) stale_ |= !set.forget(old.fd);
+  }
+  const auto refuses = [&](const Item& each) {
+    const Watch how = set.watch(each.fd, each.events);
+    stale_ |= how == Watch::added && contains(watched_, each);
+    return how == Watch::refused;
+  };
+  const std::size_t count = wanted_.size();
+  wanted_.erase(std::remove_if(wanted_.begin(), wanted_.end(), refuses), wanted_.end());
+  if (stale_ && set.renew()) {  // else it is tried again the next time: meanwhile the fd is readable too often, no more
+    stale_ = false;
+    watched_.clear();
+    wanted_.erase(std::remove_if(wanted_.begin(), wanted_.end(), refuses), wanted_.end());
+  }
+  std::swap(watched_, wanted_);
+  return watched_.size() == count;
+}
 
 Executor::Executor(ExecutorOptions options)
     : options_(std::move(options)),
@@ -113,15 +169,7 @@ void Executor::arm_pollable_fd() {
   static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT, "poll and epoll name these events alike");
   Embedding& embedding = *embedding_;
   bool ready_now = scheduler_->has_ready();
-  embedding.wanted.clear();
-  reactor_->for_each([&](int fd, short events) { embedding.wanted[fd] |= static_cast<std::uint32_t>(events); });
-  for (const auto& [fd, events] : embedding.watched) {
-    if (!embedding.wanted.contains(fd)) embedding.set.forget(fd);
-  }
-  for (const auto& [fd, events] : embedding.wanted) {
-    if (!embedding.set.watch(fd, events)) ready_now = true;  // not pollable: poll(2) reports it at once
-  }
-  std::swap(embedding.watched, embedding.wanted);
+  if (!embedding.watch(*reactor_)) ready_now = true;  // poll(2) reports at once what cannot be polled
   std::optional<std::int64_t> timeout;
   const std::optional<Instant> next = timers_.next_deadline();
   if (next) {

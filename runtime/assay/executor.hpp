@@ -63,7 +63,7 @@ enum class OnStranded : std::uint8_t {
 };
 
 struct ExecutorOptions {
-  std::size_t task_slots = 0;        // slots for tasks, made in advance ...
+  std::size_t task_slots = 0;        // slots for tasks, made in advance: just as many ...
   std::size_t task_slot_bytes = 256;  // ... of this size (header, future and output of a task together)
   bool task_growth = true;           // false: spawn throws ExecutorFull, try_spawn says full, when they are taken
   std::uint32_t polls_per_visit = 61;  // timers and fds are looked at after so many polls at the latest

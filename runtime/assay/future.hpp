@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <optional>
 #include <type_traits>
 
 #include "assay/audited/context.hpp"
@@ -20,6 +21,31 @@ concept Future = std::is_nothrow_destructible_v<F> && requires(F& future, Contex
   typename F::Output;
   { future.poll(context) } -> std::same_as<Poll<typename F::Output>>;
 };
+
+namespace detail {
+
+// In the poll of a future that is made of others: ends them, unless the poll ends with pending(). Also when one has thrown.
+template <class Parts>
+class EndUnlessPending {
+ public:
+  explicit EndUnlessPending(std::optional<Parts>& parts) noexcept : parts_(parts) {}
+  EndUnlessPending(const EndUnlessPending&) = delete;
+  EndUnlessPending& operator=(const EndUnlessPending&) = delete;
+  ~EndUnlessPending() {
+    if (!is_pending_) parts_.reset();
+  }
+
+  PendingType pending() noexcept {
+    is_pending_ = true;
+    return Pending;
+  }
+
+ private:
+  std::optional<Parts>& parts_;
+  bool is_pending_ = false;
+};
+
+}  // namespace detail
 
 // What assay's futures that link themselves somewhere say when they are moved too late.
 inline constexpr const char* moved_after_poll = "a future was moved after its first poll";

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "assay/audited/current.hpp"
 #include "assay/base/check.hpp"
 
 namespace assay {
@@ -33,10 +34,12 @@ class HeapNode {
   bool is_linked() const noexcept { return heap_ != nullptr; }
   const IntrusiveHeap<T>* heap() const noexcept { return heap_; }
   std::int64_t key() const noexcept { return key_; }
+  std::uint64_t sequence() const noexcept { return sequence_; }  // grows with each push
 
   // Leaves its heap. O(log n) amortised.
   void unlink() noexcept {
     ASSAY_CHECK(heap_ != nullptr, "internal: a heap node was unlinked twice");
+    heap_->check_owner();
     heap_->remove(*this);
   }
 
@@ -79,6 +82,9 @@ class IntrusiveHeap {
 
   // The item with the smallest key, the first inserted among equals; or null. O(1).
   T* front() const noexcept { return root_ != nullptr ? root_->item_ : nullptr; }
+
+  // The sequence number of what is pushed next.
+  std::uint64_t next_sequence() const noexcept { return next_sequence_; }
 
   // Walks the heap and aborts where an invariant does not hold; returns the number of nodes. O(n).
   std::size_t check_deep() const noexcept {
@@ -154,6 +160,10 @@ class IntrusiveHeap {
     return all;
   }
 
+  void check_owner() const noexcept {
+    ASSAY_CHECK(owner_ == audited::current_thread_id(), "a timer was destroyed on another thread than its executor's");
+  }
+
   void remove(Node& node) noexcept {
     ASSAY_CHECK(node.heap_ == this && size_ > 0, "internal: a heap node was removed from another heap");
     Node* const below = meld_siblings(std::exchange(node.child_, nullptr));
@@ -174,6 +184,7 @@ class IntrusiveHeap {
   Node* root_ = nullptr;
   std::size_t size_ = 0;
   std::uint64_t next_sequence_ = 0;
+  const std::uint64_t owner_ = audited::current_thread_id();
 };
 
 }  // namespace assay

@@ -41,27 +41,26 @@ class MaybeDone {
 
 }  // namespace detail
 
-// Ready when all are. Each poll polls all that are not done. What one throws is thrown at once, and the others are destroyed
-// with this object.
+// Ready when all are. Each poll polls all that are not done. What one throws is thrown at once, and all others are destroyed
+// then.
 template <Future... F>
 class [[nodiscard]] Join {
  public:
   using Output = std::tuple<Stored<typename F::Output>...>;
 
   template <class... G>
-  explicit Join(std::in_place_t, G&&... futures) : parts_(detail::MaybeDone<F>(std::in_place, std::forward<G>(futures))...) {}
+  explicit Join(std::in_place_t, G&&... futures) : parts_(std::in_place, detail::MaybeDone<F>(std::in_place, std::forward<G>(futures))...) {}
 
   Poll<Output> poll(Context& context) {
-    ASSAY_CHECK(!done_, polled_after_ready);
-    const bool all = std::apply([&](auto&... part) { return (static_cast<int>(part.poll(context)) & ... & 1) != 0; }, parts_);
-    if (!all) return Pending;
-    done_ = true;
-    return Ready(std::apply([](auto&... part) { return Output(part.take()...); }, parts_));
+    ASSAY_CHECK(parts_.has_value(), polled_after_ready);
+    detail::EndUnlessPending end(parts_);
+    const bool all = std::apply([&](auto&... part) { return (static_cast<int>(part.poll(context)) & ... & 1) != 0; }, *parts_);
+    if (!all) return end.pending();
+    return Ready(std::apply([](auto&... part) { return Output(part.take()...); }, *parts_));
   }
 
  private:
-  std::tuple<detail::MaybeDone<F>...> parts_;
-  bool done_ = false;
+  std::optional<std::tuple<detail::MaybeDone<F>...>> parts_;
 };
 
 // A tuple of the values: Unit for void, a reference_wrapper for a reference.

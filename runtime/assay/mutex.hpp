@@ -69,8 +69,8 @@ class Mutex {
   }
 
  private:
-  Semaphore semaphore_{1};
   T value_;
+  Semaphore semaphore_{1};  // goes first: aborts while the value is in use
 };
 
 }  // namespace assay

@@ -1,50 +1,46 @@
 // Notify: wakes tasks of one executor that wait for something to happen.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <utility>
 
 #include "assay/audited/intrusive_list.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/future.hpp"
+#include "assay/loan.hpp"
 
 namespace assay {
 
 // The executor's thread only. Must outlive what waits on it, or aborts.
-class Notify {
+class Notify : public detail::Lender {
  public:
   Notify() = default;
   Notify(const Notify&) = delete;
   Notify& operator=(const Notify&) = delete;
   ~Notify() {
-    ASSAY_CHECK(waiting_.empty() && unused_ == 0,
-                "a Notify was destroyed while tasks wait on it; declare it before the executor");
+    ASSAY_CHECK(!is_lent(), "a Notify was destroyed while tasks wait on it, or are about to; declare it before the executor");
   }
 
   // Ready when notified. Waiters are served first come, first served; the place in line is taken at the first poll.
   class [[nodiscard]] Notified : public audited::ListNode<Notified> {
    public:
     using Output = void;
-    explicit Notified(Notify& notify) noexcept : notify_(&notify) {}
-    Notified(Notified&& other) noexcept : notify_(other.notify_) {
+    explicit Notified(Notify& notify) noexcept : notify_(notify) {}
+    Notified(Notified&& other) noexcept : notify_(std::move(other.notify_)) {
       ASSAY_CHECK(other.state_ == State::fresh, moved_after_poll);
     }
     Notified& operator=(Notified&&) = delete;
     ~Notified() {
       if (is_linked()) unlink();  // before the waker goes, whose end may run code that notifies
       // A notification that was given to us and not used goes to the next in line.
-      if (state_ == State::notified && pass_on_) {
-        use();
-        notify_->notify_one();
-      }
+      if (state_ == State::notified && pass_on_) notify_->notify_one();
     }
 
     Poll<void> poll(Context& context) {
       ASSAY_CHECK(state_ != State::done, polled_after_ready);
       if (state_ == State::fresh) {
         if (std::exchange(notify_->permit_, false)) {
-          state_ = State::done;
+          end();
           return Ready();
         }
         state_ = State::waiting;
@@ -56,8 +52,7 @@ class Notify {
         if (state_ == State::waiting) return Pending;
         waker_ = LocalWaker();
       }
-      if (pass_on_) use();
-      state_ = State::done;
+      end();
       return Ready();
     }
 
@@ -68,16 +63,16 @@ class Notify {
     void notify(bool pass_on) {
       state_ = State::notified;
       pass_on_ = pass_on;
-      if (pass_on) ++notify_->unused_;
+      if (!pass_on) notify_.end();
       std::exchange(waker_, LocalWaker()).wake();
     }
 
-    void use() noexcept {
-      ASSAY_ASSERT(notify_->unused_ > 0, "internal: a notification was used twice");
-      --notify_->unused_;
+    void end() noexcept {
+      state_ = State::done;
+      notify_.end();
     }
 
-    Notify* notify_;
+    detail::Loan<Notify> notify_;
     LocalWaker waker_;
     State state_ = State::fresh;
     bool pass_on_ = false;
@@ -103,7 +98,6 @@ class Notify {
 
  private:
   audited::IntrusiveList<Notified> waiting_;
-  std::size_t unused_ = 0;  // notifications that their waiters would pass on
   bool permit_ = false;
 };
 

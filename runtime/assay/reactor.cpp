@@ -1,5 +1,6 @@
 #include "assay/reactor.hpp"
 
+#include "assay/audited/current.hpp"
 #include "assay/base/check.hpp"
 #include "assay/descriptors.hpp"
 
@@ -28,6 +29,8 @@ void Reactor::watch(FdWait& wait, const LocalWaker& waker) {
   LocalWaker kept = waker;
   ASSAY_CHECK(wait.fd_ >= 0, "FdEvent was given a negative file descriptor");
   ASSAY_CHECK(wait.reactor_ == nullptr, "internal: a wait for an fd was started twice");
+  if (waits_.empty()) owner_ = audited::current_thread_id();
+  check_owner();
   waits_.push_back(&wait);
   wait.place_ = waits_.size() - 1;
   try {
@@ -62,6 +65,7 @@ void Reactor::let_go_of_all() noexcept {
 }
 
 void Reactor::unlink(FdWait& wait) noexcept {
+  check_owner();
   ASSAY_ASSERT(waits_.at(wait.place_) == &wait, "internal: a reactor's table is wrong");
   wait.reactor_ = nullptr;
   waits_.at(wait.place_) = nullptr;
@@ -70,6 +74,10 @@ void Reactor::unlink(FdWait& wait) noexcept {
   } else {
     close_gap(wait.place_);
   }
+}
+
+void Reactor::check_owner() const noexcept {
+  ASSAY_CHECK(owner_ == audited::current_thread_id(), "a wait for an fd was begun or destroyed on another thread than its executor's");
 }
 
 void Reactor::close_gap(std::size_t place) noexcept {

@@ -111,8 +111,10 @@ class Reactor {
   friend class FdWait;
   void unlink(FdWait& wait) noexcept;
   void close_gap(std::size_t place) noexcept;
+  void check_owner() const noexcept;
 
   std::vector<FdWait*> waits_;
+  std::uint64_t owner_ = 0;  // the thread of all waits
   std::size_t gaps_ = 0;
   bool in_batch_ = false;
 };

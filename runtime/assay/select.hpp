@@ -16,7 +16,7 @@
 
 namespace assay {
 
-// Ready when one is; that moment all others are destroyed. Each poll polls each, until one is Ready: by turns, from a
+// Ready when one is, or throws; that moment all others are destroyed. Each poll polls each, until one is Ready: by turns, from a
 // pseudo-random start (ExecutorOptions::seed), or, Biased, in the order of the list.
 template <bool Biased, Future... F>
 class [[nodiscard]] Select {
@@ -28,13 +28,13 @@ class [[nodiscard]] Select {
 
   Poll<Output> poll(Context& context) {
     ASSAY_CHECK(futures_.has_value(), polled_after_ready);
+    detail::EndUnlessPending end(futures_);
     const std::size_t first = choose_first(context);
     std::optional<Output> output;
     for (std::size_t turn = 0; turn < sizeof...(F) && !output; ++turn) {
       poll_one((first + turn) % sizeof...(F), context, output, std::index_sequence_for<F...>());
     }
-    if (!output) return Pending;
-    futures_.reset();
+    if (!output) return end.pending();
     return Ready(std::move(*output));
   }
 

@@ -9,17 +9,18 @@
 #include "assay/audited/intrusive_list.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/future.hpp"
+#include "assay/loan.hpp"
 
 namespace assay {
 
 // The executor's thread only. Must outlive its permits and what waits on it, or aborts.
-class Semaphore {
+class Semaphore : public detail::Lender {
  public:
   explicit Semaphore(std::size_t permits) noexcept : available_(permits) {}
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
   ~Semaphore() {
-    ASSAY_CHECK(waiting_.empty() && out_ == 0,
+    ASSAY_CHECK(!is_lent() && out_ == 0,
                 "a Semaphore or Mutex was destroyed while tasks hold it or wait on it; declare it before the executor");
   }
 
@@ -56,8 +57,8 @@ class Semaphore {
   class [[nodiscard]] Acquire : public audited::ListNode<Acquire> {
    public:
     using Output = Permit;
-    Acquire(Semaphore& semaphore, std::size_t count) noexcept : semaphore_(&semaphore), count_(count) {}
-    Acquire(Acquire&& other) noexcept : semaphore_(other.semaphore_), count_(other.count_) {
+    Acquire(Semaphore& semaphore, std::size_t count) noexcept : semaphore_(semaphore), count_(count) {}
+    Acquire(Acquire&& other) noexcept : semaphore_(std::move(other.semaphore_)), count_(other.count_) {
       ASSAY_CHECK(!other.started_, moved_after_poll);
     }
     Acquire& operator=(Acquire&&) = delete;
@@ -72,7 +73,11 @@ class Semaphore {
       if (!started_) {
         started_ = true;
         granted_ = semaphore_->try_acquire(count_);
-        if (!granted_) semaphore_->waiting_.push_back(*this);
+        if (granted_) {
+          semaphore_.end();
+        } else {
+          semaphore_->waiting_.push_back(*this);
+        }
       }
       if (!granted_) {
         // Copying or dropping a waker may run code that returns permits: the line is joined before, and looked at after.
@@ -88,7 +93,7 @@ class Semaphore {
 
    private:
     friend class Semaphore;
-    Semaphore* semaphore_;
+    detail::Loan<Semaphore> semaphore_;
     std::size_t count_;
     std::optional<Permit> granted_;
     LocalWaker waker_;
@@ -125,7 +130,8 @@ class Semaphore {
     for (Acquire* first = waiting_.front(); first != nullptr && first->count_ <= available_; first = waiting_.front()) {
       waiting_.pop_front();
       available_ -= first->count_;
-      first->granted_.emplace(Permit(*this, first->count_));
+      first->granted_.emplace(Permit(*this, first->count_));  // which refers to this in its turn
+      first->semaphore_.end();
       std::exchange(first->waker_, LocalWaker()).wake();
     }
   }

@@ -32,11 +32,11 @@ std::size_t Slab::class_of(std::size_t size) noexcept {
   return static_cast<std::size_t>(std::distance(class_bytes.begin(), at));
 }
 
-void Slab::grow(std::size_t size_class, std::size_t size) {
+// Makes one chunk, of at most `most` slots.
+void Slab::grow(std::size_t size_class, std::size_t size, std::size_t most) {
   SlabClass& home = classes_.at(size_class);
   const bool is_large = home.slot_bytes == 0;
-  chunks_.push_back(is_large ? audited::SlabChunk::make(size, 1, home)
-                             : audited::SlabChunk::make(home.slot_bytes, std::numeric_limits<std::size_t>::max(), home));
+  chunks_.push_back(is_large ? audited::SlabChunk::make(size, 1, home) : audited::SlabChunk::make(home.slot_bytes, most, home));
   slots_ += chunks_.back()->slots().size();
   for (SlabSlot& slot : chunks_.back()->slots()) make_free(slot);
 }
@@ -69,7 +69,7 @@ Slab::Taken Slab::try_take(std::size_t size) {
   const std::size_t size_class = class_of(size);
   SlabSlot* slot = take_free(size_class, size);
   if (slot == nullptr && growth_) {
-    grow(size_class, size);
+    grow(size_class, size, std::numeric_limits<std::size_t>::max());
     slot = take_free(size_class, size);
   }
   // Without growth, a larger slot will do.
@@ -91,7 +91,7 @@ void Slab::reserve(std::size_t count, std::size_t size) {
   }
   while (room < count) {
     const std::size_t before = slots_;
-    grow(size_class, size);
+    grow(size_class, size, count - room);
     room += slots_ - before;
   }
 }

@@ -21,7 +21,7 @@ namespace assay::detail {
 using audited::SlabSlot;
 
 struct SlabOptions {
-  std::size_t slots = 0;          // made in advance
+  std::size_t slots = 0;          // made in advance: just as many
   std::size_t slot_bytes = 256;   // of which size
   bool growth = true;             // false: try_take() says full when these are taken
   unsigned generation_bits = 32;  // narrow only in tests
@@ -95,7 +95,7 @@ class Slab {
   static std::size_t class_of(std::size_t size) noexcept;
   SlabSlot* take_free(std::size_t size_class, std::size_t size) noexcept;
   void make_free(SlabSlot& slot) noexcept;
-  void grow(std::size_t size_class, std::size_t size);
+  void grow(std::size_t size_class, std::size_t size, std::size_t most);
 
   std::vector<std::unique_ptr<audited::SlabChunk>> chunks_;
   std::array<SlabClass, class_count + 1> classes_{};  // the last: what is too large for the others

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <type_traits>
 #include <utility>
@@ -15,19 +16,20 @@
 #include "assay/executor.hpp"
 #include "assay/future.hpp"
 #include "assay/join_handle.hpp"
+#include "assay/loan.hpp"
 
 namespace assay {
 
 // The executor's thread only. Destroying it cancels the tasks that are left, at once; aborts when one of them does that, or
-// when a join_all() that has begun is not done. Several may join; one of them gets the exception.
-class TaskGroup {
+// when a join_all() is not done. Several may join; one of them gets the exception.
+class TaskGroup : public detail::Lender {
  public:
   explicit TaskGroup(Executor& executor ASSAY_LIFETIMEBOUND) noexcept : executor_(&executor) {}
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup() {
     cancel_all();
-    ASSAY_CHECK(joiners_.empty() && woken_joiners_.empty(), "a TaskGroup was destroyed while a task waits in its join_all()");
+    ASSAY_CHECK(!is_lent(), "a TaskGroup was destroyed while a task waits in its join_all()");
   }
 
   // As Executor::spawn; what the task yields is dropped. No allocation of its own.
@@ -62,9 +64,9 @@ class TaskGroup {
   class [[nodiscard]] JoinAll : public audited::ListNode<JoinAll> {
    public:
     using Output = void;
-    explicit JoinAll(TaskGroup& group) noexcept : group_(&group) {}
-    JoinAll(JoinAll&& other) noexcept : group_(other.group_) {
-      ASSAY_CHECK(!other.is_linked() && !other.done_, moved_after_poll);
+    explicit JoinAll(TaskGroup& group) noexcept : group_(group) {}
+    JoinAll(JoinAll&& other) noexcept : group_(std::move(other.group_)) {
+      ASSAY_CHECK(other.state_ == State::fresh, moved_after_poll);
     }
     JoinAll& operator=(JoinAll&&) = delete;
     ~JoinAll() {
@@ -72,28 +74,30 @@ class TaskGroup {
     }
 
     Poll<void> poll(Context& context) {
-      ASSAY_CHECK(!done_, polled_after_ready);
+      ASSAY_CHECK(state_ != State::done, polled_after_ready);
       TaskGroup& group = *group_;
+      state_ = State::waiting;
       if (!group.is_over()) {
-        if (is_linked()) unlink();  // it may be among those that were woken
-        group.joiners_.push_back(*this);
+        if (!is_linked()) group.joiners_.push_back(*this);
         // Copying or dropping a waker may run code that ends tasks: the line is joined before, and looked at after.
         if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
         if (!group.is_over()) return Pending;
         waker_ = LocalWaker();
       }
       if (is_linked()) unlink();
-      done_ = true;
+      state_ = State::done;
+      if (group.error_) group.cancel_all();
+      group_.end();
       if (!group.error_) return Ready();
-      group.cancel_all();
       std::rethrow_exception(std::exchange(group.error_, nullptr));
     }
 
    private:
     friend class TaskGroup;
-    TaskGroup* group_;
+    enum class State : std::uint8_t { fresh, waiting, done };
+    detail::Loan<TaskGroup> group_;
     LocalWaker waker_;
-    bool done_ = false;
+    State state_ = State::fresh;
   };
   JoinAll join_all() noexcept ASSAY_LIFETIMEBOUND { return JoinAll(*this); }
 
@@ -160,10 +164,8 @@ class TaskGroup {
 
   bool is_over() const noexcept { return error_ != nullptr || members_.empty(); }
 
-  // Who was woken stays known until it has polled: it still refers to this group.
   void wake_joiners() noexcept {
     while (JoinAll* const first = joiners_.pop_front()) {
-      woken_joiners_.push_back(*first);
       std::exchange(first->waker_, LocalWaker()).wake();
     }
   }
@@ -173,7 +175,6 @@ class TaskGroup {
   Member* newest_ = nullptr;
   std::exception_ptr error_;
   audited::IntrusiveList<JoinAll> joiners_;
-  audited::IntrusiveList<JoinAll> woken_joiners_;
 };
 
 }  // namespace assay

@@ -10,6 +10,7 @@
 #include "assay/events.hpp"
 #include "assay/executor.hpp"
 #include "assay/future.hpp"
+#include "assay/loan.hpp"
 
 namespace assay {
 
@@ -50,11 +51,12 @@ enum class MissedTicks : std::uint8_t {
 };
 
 // A tick at each period, the first at once. Keep it, and co_await interval.tick(), one at a time.
-class Interval {
+class Interval : public detail::Lender {
  public:
   explicit Interval(Duration period, MissedTicks missed = MissedTicks::burst) noexcept : period_(period), missed_(missed) {
     ASSAY_CHECK(period > Duration::zero(), "interval() was given a period that is not positive");
   }
+  ~Interval() { ASSAY_CHECK(!is_lent(), "an Interval was destroyed while a tick() of it waits, or is about to"); }
   Interval(const Interval&) = delete;
   Interval& operator=(const Interval&) = delete;
 
@@ -62,7 +64,7 @@ class Interval {
   class [[nodiscard]] Tick {
    public:
     using Output = Instant;
-    explicit Tick(Interval& interval) noexcept : interval_(&interval) {}
+    explicit Tick(Interval& interval) noexcept : interval_(interval) {}
     Tick(Tick&&) = default;
     Tick& operator=(Tick&&) = delete;
 
@@ -73,11 +75,13 @@ class Interval {
         event_.emplace(*interval_->next_);
       }
       if (event_->poll(context).is_pending()) return Pending;
-      return Ready(interval_->ticked(event_->deadline(), executor.now()));
+      const Instant due = interval_->ticked(event_->deadline(), executor.now());
+      interval_.end();
+      return Ready(Instant(due));
     }
 
    private:
-    Interval* interval_;
+    detail::Loan<Interval> interval_;
     std::optional<TimeEvent> event_;
   };
 
@@ -124,18 +128,11 @@ class [[nodiscard]] Timeout {
 
   Poll<Output> poll(Context& context) {
     ASSAY_CHECK(race_.has_value(), polled_after_ready);
-    struct EndUnlessPending {
-      std::optional<Race>& race;
-      bool pending = false;
-      ~EndUnlessPending() {
-        if (!pending) race.reset();
-      }
-    } end{race_};
+    detail::EndUnlessPending end(race_);
     auto result = race_->future.poll(context);
     if (result.is_ready()) return Ready(Output(std::move(result).take_stored()));
     if (race_->sleep.poll(context).is_ready()) return Ready(Output());
-    end.pending = true;
-    return Pending;
+    return end.pending();
   }
 
  private:

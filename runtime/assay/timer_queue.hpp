@@ -1,7 +1,9 @@
 // The timers of one executor: what waits for which instant, ordered by deadline, then by arming.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -39,7 +41,7 @@ class TimerQueue {
     if (timer.is_linked()) timer.unlink();
     timer.fired_ = false;
     std::swap(timer.waker_, kept);
-    heap_.push(timer, deadline.time_since_epoch().count());
+    heap_.push(timer, std::max(deadline, firing_at_).time_since_epoch().count());
   }
 
   // The waker of an armed timer, when its task is polled with another one.
@@ -57,16 +59,20 @@ class TimerQueue {
     return first != nullptr ? std::optional(Instant(Duration(first->key()))) : std::nullopt;
   }
 
-  // Fires all timers whose deadline has come, earliest first. Returns how many. O(log n) each.
+  // Fires all timers whose deadline has come, earliest first. Returns how many. O(log n) each. What wakers arm meanwhile waits
+  // for the next call, also in the past: it queues behind all that are due, so that this comes to an end.
   std::size_t fire(Instant now) {
     std::size_t fired = 0;
-    for (Timer* timer = heap_.front(); timer != nullptr && timer->key() <= now.time_since_epoch().count();
-         timer = heap_.front()) {
+    const std::uint64_t end = heap_.next_sequence();
+    firing_at_ = now;
+    for (Timer* timer = heap_.front();
+         timer != nullptr && timer->key() <= now.time_since_epoch().count() && timer->sequence() < end; timer = heap_.front()) {
       timer->unlink();
       timer->fired_ = true;
       ++fired;
       std::exchange(timer->waker_, LocalWaker()).wake();
     }
+    firing_at_ = Instant::min();
     return fired;
   }
 
@@ -76,6 +82,7 @@ class TimerQueue {
 
  private:
   IntrusiveHeap<Timer> heap_;
+  Instant firing_at_ = Instant::min();  // inside fire(): its `now`
 };
 
 }  // namespace assay
