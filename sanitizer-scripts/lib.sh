@@ -320,7 +320,8 @@ one_suite() {
   fi
   if [ "$reason" != ok ]; then
     [ "$failed" != 0 ] || failed=1
-    say "$(grep -m 1 -hE 'ERROR: |WARNING: Thread|runtime error: |FAILED:|Invalid (read|write)|uninitialised|definitely lost' "$log" || echo 'no report in the log')"
+    # The first report of each kind, and the first few tests that failed.
+    say "$(grep -m 3 -hE 'ERROR: |WARNING: Thread|runtime error: |FAILED:|Invalid (read|write)|uninitialised|definitely lost' "$log" || echo 'no report in the log')"
   fi
   record "$suite" "$level" "$passed" "$failed" "$skipped" "$assertions" "$seconds" "$reason"
 }
