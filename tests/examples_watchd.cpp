@@ -120,12 +120,13 @@ TEST_CASE("watchd: the control socket", "[examples]") {
   daemon.check_end(0, "watchd: told to quit");
 }
 
-TEST_CASE("watchd: control clients beyond its file descriptors wait their turn, and cost nothing meanwhile", "[examples]") {
+TEST_CASE("watchd: control clients beyond its file descriptors wait their turn, and cost nothing meanwhile",
+          "[examples]") {
   const TemporaryFolder folder;
   const TemporaryFolder elsewhere;
   const std::string socket = elsewhere.file("control");
-  Subprocess process(with_files(
-      16, {example("watchd"), "--directory", folder.path(), "--socket", socket, "--every", "100"}));
+  Subprocess process(
+      with_files(16, {example("watchd"), "--directory", folder.path(), "--socket", socket, "--every", "100"}));
   REQUIRE(process.wait_for_output("report"));
   std::vector<Client> clients;
   for (int i = 0; i < 22; ++i) {  // 16 of them may wait to be accepted

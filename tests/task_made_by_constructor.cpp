@@ -1,5 +1,6 @@
-// Shows a task while the constructor of its future runs, which is the user's: what it sees of the executor, what it may do
-// to it, and that a constructor which then throws takes back nothing but its own task. One that ends the executor aborts.
+// Shows a task while the constructor of its future runs, which is the user's: what it sees of the executor, what it may
+// do to it, and that a constructor which then throws takes back nothing but its own task. One that ends the executor
+// aborts.
 #include <algorithm>
 #include <cstdint>
 #include <functional>

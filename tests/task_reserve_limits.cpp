@@ -1,5 +1,5 @@
-// Shows room that no machine has: reserve and the constructor's task_slots throw std::bad_alloc before they ask the system
-// for the first part of it, and leave the executor as it was. A size of 0 is as good as any small one.
+// Shows room that no machine has: reserve and the constructor's task_slots throw std::bad_alloc before they ask the
+// system for the first part of it, and leave the executor as it was. A size of 0 is as good as any small one.
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -28,9 +28,9 @@ struct Room {
 
 TEST_CASE("room that no machine has is refused at once, and changes nothing", "[capacity][throw]") {
   constexpr std::size_t all = SIZE_MAX;
-  const Room room = GENERATE(Room{1, all}, Room{3, all}, Room{all, all}, Room{1, all / 2 + 1}, Room{all, 0}, Room{all, 1},
-                             Room{all, 256}, Room{all, 4096}, Room{all, 5000}, Room{all / 256 + 2, 256},
-                             Room{all / 5000 + 2, 5000});
+  const Room room =
+      GENERATE(Room{1, all}, Room{3, all}, Room{all, all}, Room{1, all / 2 + 1}, Room{all, 0}, Room{all, 1},
+               Room{all, 256}, Room{all, 4096}, Room{all, 5000}, Room{all / 256 + 2, 256}, Room{all / 5000 + 2, 5000});
   const bool growth = GENERATE(false, true);
   CAPTURE(room.count, room.bytes, growth);
   Ledger ledger;

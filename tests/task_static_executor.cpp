@@ -1,6 +1,7 @@
-// Shows executors that end with the process, tasks alive in them: of namespace scope, static in a function, thread_local on
-// the main thread. By then the main thread's cache of coroutine frames is gone. Each runs in a child process, which leaves
-// with exit(); an object older than all of them looks at the end whether each task's locals were destroyed.
+// Shows executors that end with the process, tasks alive in them: of namespace scope, static in a function,
+// thread_local on the main thread. By then the main thread's cache of coroutine frames is gone. Each runs in a child
+// process, which leaves with exit(); an object older than all of them looks at the end whether each task's locals were
+// destroyed.
 #include <unistd.h>
 
 #include <array>
