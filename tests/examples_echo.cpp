@@ -1,4 +1,5 @@
 // examples/echo under real clients: a thousand at the same time, large and small messages, broken connections, Ctrl-C.
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <optional>
@@ -14,16 +15,19 @@
 
 using assay::test::Client;
 using assay::test::example;
+using assay::test::processor_time;
+using assay::test::with_files;
+using namespace std::chrono_literals;
 using assay::testkit::Subprocess;
 
 namespace {
 
 // The server, and the port that it has picked.
 struct Server {
-  Subprocess process{{example("echo"), "--port", "0"}};
+  Subprocess process;
   std::uint16_t port = 0;
 
-  Server() {
+  explicit Server(const std::vector<std::string>& command = {example("echo"), "--port", "0"}) : process(command) {
     const std::optional<std::string> line = process.wait_for_line("listening on 127.0.0.1:");
     REQUIRE(line);
     port = static_cast<std::uint16_t>(std::stoi(line->substr(line->find(':') + 1)));
@@ -137,6 +141,35 @@ TEST_CASE("echo: Ctrl-C finishes what has arrived, and cuts off who does not tak
   CHECK(server.process.output().find("served 2 clients") != std::string::npos);
   CHECK(server.process.output().find(" 1 cut off\n") != std::string::npos);
   CHECK(!Client::tcp(server.port));
+}
+
+TEST_CASE("echo: clients beyond its file descriptors wait their turn, and cost nothing meanwhile", "[examples]") {
+  Server server(with_files(20, {example("echo"), "--port", "0"}));
+  constexpr std::size_t count = 50;
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::optional<Client> client = Client::tcp(server.port);
+    REQUIRE(client);
+    REQUIRE(client->send(message(i, 1)));
+    clients.push_back(std::move(*client));
+  }
+  CHECK(clients.front().receive(message(0, 1).size()) == message(0, 1));
+  const std::chrono::nanoseconds before = processor_time(server.process.process());
+  CHECK(clients.back().is_silent_for(1s));
+  CHECK(processor_time(server.process.process()) - before < 250ms);
+  clients.front().finish_sending();
+  CHECK(clients.front().is_closed());
+  for (std::size_t i = 1; i < count; ++i) {
+    CAPTURE(i);
+    REQUIRE(clients.at(i).receive(message(i, 1).size()) == message(i, 1));
+    clients.at(i).finish_sending();
+    REQUIRE(clients.at(i).is_closed());
+  }
+  server.process.signal(SIGINT);
+  CHECK(server.process.wait() == 0);
+  CHECK(server.process.error_output() == "echo: cannot accept more clients for now: Too many open files\n");
+  CHECK(server.process.output().find("served 50 clients, ") != std::string::npos);
+  CHECK(server.process.output().ends_with(" 0 broken connections, 0 cut off\n"));
 }
 
 TEST_CASE("echo: its command line", "[examples]") {

@@ -9,19 +9,37 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "reactor_files.hpp"
 
 namespace assay::test {
 
 inline std::string example(const std::string& name) { return std::string(ASSAY_EXAMPLES_DIR) + "/" + name; }
+
+// `command`, given so few file descriptors that it cannot raise the limit again.
+inline std::vector<std::string> with_files(int limit, std::vector<std::string> command) {
+  std::vector<std::string> words{"/bin/sh", "-c", "ulimit -n " + std::to_string(limit) + " && exec \"$0\" \"$@\""};
+  words.insert(words.end(), command.begin(), command.end());
+  return words;
+}
+
+// The processor time that a running child process has used so far.
+inline std::chrono::nanoseconds processor_time(pid_t process) {
+  clockid_t clock{};
+  timespec used{};
+  if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &used) != 0) std::abort();
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
 
 // A folder of its own, gone at the end.
 class TemporaryFolder {
@@ -103,6 +121,11 @@ class Client {
       if (byte.empty() || byte == "\n") return line;
       line += byte;
     }
+  }
+  // Nothing comes for so long.
+  bool is_silent_for(std::chrono::milliseconds time) const {
+    pollfd entry{fd_, POLLIN, 0};
+    return ::poll(&entry, 1, static_cast<int>(time.count())) == 0;
   }
   // True: the other side has closed, and nothing was left to read.
   bool is_closed() const { return receive(1).empty(); }

@@ -1,6 +1,7 @@
 // examples/watchd, driven from all its sides: files, the control socket, stdin, signals, a terminal, wrong arguments.
 #include <sys/stat.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -16,9 +17,12 @@
 
 using assay::test::Client;
 using assay::test::example;
+using assay::test::processor_time;
 using assay::test::TemporaryFolder;
+using assay::test::with_files;
 using assay::testkit::Subprocess;
 using assay::testkit::SubprocessOptions;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -114,6 +118,40 @@ TEST_CASE("watchd: the control socket", "[examples]") {
   CHECK(client.receive_line() == "bye");
   CHECK(client.is_closed());
   daemon.check_end(0, "watchd: told to quit");
+}
+
+TEST_CASE("watchd: control clients beyond its file descriptors wait their turn, and cost nothing meanwhile",
+          "[examples]") {
+  const TemporaryFolder folder;
+  const TemporaryFolder elsewhere;
+  const std::string socket = elsewhere.file("control");
+  Subprocess process(
+      with_files(16, {example("watchd"), "--directory", folder.path(), "--socket", socket, "--every", "100"}));
+  REQUIRE(process.wait_for_output("report"));
+  std::vector<Client> clients;
+  for (int i = 0; i < 22; ++i) {  // 16 of them may wait to be accepted
+    std::optional<Client> client = Client::unix_socket(socket);
+    REQUIRE(client);
+    REQUIRE(client->send("status\n"));
+    clients.push_back(std::move(*client));
+  }
+  CHECK(clients.front().receive_line().starts_with("up="));
+  const std::chrono::nanoseconds before = processor_time(process.process());
+  CHECK(clients.back().is_silent_for(1s));
+  CHECK(processor_time(process.process()) - before < 250ms);
+  clients.front().finish_sending();
+  CHECK(clients.front().is_closed());
+  for (std::size_t i = 1; i < clients.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(clients.at(i).receive_line().starts_with("up="));
+    clients.at(i).finish_sending();
+    REQUIRE(clients.at(i).is_closed());
+  }
+  CHECK(process.wait_for_line(" control=22 "));
+  process.signal(SIGTERM);
+  CHECK(process.wait() == 0);
+  CHECK(process.error_output().empty());
+  CHECK(process.output().ends_with("watchd: ended by SIGTERM\n"));
 }
 
 TEST_CASE("watchd: clients that vanish or never read", "[examples]") {

@@ -91,39 +91,39 @@ TEST_CASE("abort: a task whose life is cut short or drawn out", "[kernel][abort]
                scene.task().flags |= TaskFlags::done;
                scene.task().vtable->poll(scene.task(), context);
              }));
-  check_dies("internal: a task was polled outside its turn", with_scene([](Scene& scene) {
-               const Waker waker;
-               Context context(waker);
-               scene.task().vtable->poll(scene.task(), context);
-             }));
+  check_dies_from_level<2>("internal: a task was polled outside its turn", with_scene([](Scene& scene) {
+                             const Waker waker;
+                             Context context(waker);
+                             scene.task().vtable->poll(scene.task(), context);
+                           }));
   check_dies("internal: a task's future was destroyed twice", with_scene([](Scene& scene) {
                scene.handle.cancel();
                scene.task().vtable->drop_future(scene.task());
              }));
-  check_dies("internal: a task's future was destroyed without holding the task",
-             with_scene([](Scene& scene) { scene.task().vtable->drop_future(scene.task()); }));
-  check_dies("internal: an outcome was dropped before its task was done",
-             with_scene([](Scene& scene) { scene.task().vtable->drop_outcome(scene.task()); }));
+  check_dies_from_level<2>("internal: a task's future was destroyed without holding the task",
+                           with_scene([](Scene& scene) { scene.task().vtable->drop_future(scene.task()); }));
+  check_dies_from_level<2>("internal: an outcome was dropped before its task was done",
+                           with_scene([](Scene& scene) { scene.task().vtable->drop_outcome(scene.task()); }));
   check_dies("internal: an exception was taken that is not there",
              with_scene([](Scene& scene) { static_cast<void>(scene.task().vtable->take_exception(scene.task())); }));
   check_dies("a task's outcome was asked for before it was there, or a second time", with_scene([](Scene& scene) {
                scene.task().flags |= TaskFlags::done;  // done, without an outcome
                static_cast<void>(scene.handle.try_join());
              }));
-  check_dies("internal: a task was freed with something alive in it",
-             with_scene([](Scene& scene) { scene.task().vtable->destroy_header(scene.task()); }));
+  check_dies_from_level<2>("internal: a task was freed with something alive in it",
+                           with_scene([](Scene& scene) { scene.task().vtable->destroy_header(scene.task()); }));
   check_dies("internal: a task's handle was dropped twice", with_scene([](Scene& scene) {
                scene.task().flags &= ~TaskFlags::handle;
                scene.handle.detach();
              }));
-  check_dies("internal: a JoinHandle outlived its task", with_scene([](Scene& scene) {
-               scene.task().generation += 2;  // what another task in the same slot would have
-               static_cast<void>(scene.handle.is_finished());
-             }));
+  check_dies_from_level<2>("internal: a JoinHandle outlived its task", with_scene([](Scene& scene) {
+                             scene.task().generation += 2;  // what another task in the same slot would have
+                             static_cast<void>(scene.handle.is_finished());
+                           }));
 }
 
 TEST_CASE("abort: a context that is left more often than entered", "[kernel][abort]") {
-  check_dies("internal: Context::leave without enter", [] {
+  check_dies_from_level<2>("internal: Context::leave without enter", [] {
     const Waker waker;
     Context context(waker);
     context.enter();

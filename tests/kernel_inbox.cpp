@@ -12,6 +12,7 @@
 
 using namespace assay::audited;
 using assay::test::check_dies;
+using assay::test::check_dies_from_level;
 
 namespace {
 
@@ -229,7 +230,7 @@ TEST_CASE("abort: inbox misuse", "[kernel][inbox][abort]") {
     inbox.close([](RemoteNode&, std::uint64_t) {});
     inbox.drain([](RemoteNode&, std::uint64_t) {});
   });
-  check_dies("internal: a task was put into its executor's inbox twice", [] {
+  check_dies_from_level<2>("internal: a task was put into its executor's inbox twice", [] {
     TestInbox inbox;
     RemoteNode node(inbox);
     Inbox::clone(node);

@@ -13,6 +13,7 @@
 
 using namespace assay::audited;
 using assay::test::check_dies;
+using assay::test::check_dies_from_level;
 
 namespace {
 
@@ -197,7 +198,7 @@ TEST_CASE("abort: intrusive list misuse", "[kernel][list][abort]") {
     const Item item(1);
     static_cast<void>(list.next(item));
   });
-  check_dies("internal: a list spliced into itself", [] {
+  check_dies_from_level<2>("internal: a list spliced into itself", [] {
     List list;
     list.splice_back(list);
   });
@@ -217,5 +218,5 @@ TEST_CASE("abort: intrusive list misuse", "[kernel][list][abort]") {
   const char* const broken =
       "internal: a list's links are broken (was an object moved, freed or overwritten while it waited?)";
   check_dies(broken, overwritten([](List& list, Item&) { static_cast<void>(list.check_deep()); }));
-  check_dies(broken, overwritten([](List&, Item& neighbour) { neighbour.unlink(); }));
+  check_dies_from_level<2>(broken, overwritten([](List&, Item& neighbour) { neighbour.unlink(); }));
 }

@@ -212,6 +212,14 @@ class Finder:
         for child in self._children(cursor, place):
             self._walk(child, place, cursor)
 
+    @staticmethod
+    def _is_enum_parameter(cursor):
+        """Whether clang made this cast, for the value of an enumeration that a template's parameter stands for: as written it is
+        one name, above a literal."""
+        if cursor.type.get_canonical().kind != T.ENUM or len(list(cursor.get_tokens())) != 1:
+            return False
+        return [stripped(c).kind for c in expressions(cursor)] in ([C.INTEGER_LITERAL], [C.CHARACTER_LITERAL])
+
     def _is_bodiless(self, cursor):
         if cursor.availability == cindex.AvailabilityKind.NOT_AVAILABLE:
             return True
@@ -299,7 +307,7 @@ class Finder:
         elif kind == C.CXX_CONST_CAST_EXPR:
             yield "const_cast"
         elif kind == C.CSTYLE_CAST_EXPR:
-            if cursor.type.get_canonical().kind != T.VOID:
+            if cursor.type.get_canonical().kind != T.VOID and not self._is_enum_parameter(cursor):
                 yield "C-style cast"
         elif kind == C.CXX_FUNCTIONAL_CAST_EXPR:
             yield from self._functional_cast(cursor)

@@ -13,6 +13,8 @@ SOURCES = (".hpp", ".h", ".cpp", ".cc")
 NOT_CODE = (".md", ".txt", ".cmake", ".in", ".svg")
 LIMIT = 1500
 LONGEST_REGION = 30
+LAST_WORDS = '"assay/audited/system.hpp"'
+STANDARD = re.compile(r"<[a-z_0-9]+>\Z")  # the headers of C++; those of C and of the system have a dot or a slash
 HEADER_WORDS = ("Purpose", "Thread rules", "Invariants")
 BASE = ["-std=c++20", "-x", "c++", "-I/usr/lib/llvm-19/lib/clang/19/include", "-DASSAY_HARDENING_LEVEL=3",
         "-Wno-pragma-once-outside-header"]
@@ -46,7 +48,6 @@ class Report:
     operations: list
     findings: list
     tags: dict            # identifier -> (file, line) of its first use
-    idle_tags: list       # (file, line, identifiers) of tags that cover no operation
     code_lines: int
 
 
@@ -55,12 +56,16 @@ class Project:
         self.root = os.path.realpath(root)
         self.runtime = os.path.join(self.root, "runtime", "assay")
         self.audited = os.path.join(self.runtime, "audited")
+        self.base = os.path.join(self.runtime, "base")
 
     def inside(self, path):
         return path.startswith(self.runtime + os.sep)
 
     def is_audited(self, path):
         return path.startswith(self.audited + os.sep)
+
+    def is_base(self, path):
+        return path.startswith(self.base + os.sep)
 
     def name(self, path):
         return os.path.relpath(path, self.root)
@@ -153,12 +158,15 @@ def check_file(project, path, elsewhere):
         tags = _tags_for(source, finder.regions.get(path, set()), line) if audited else ()
         operations.append(Operation(name, line, kind, tags, source.line(line)))
     findings += _judge(project, source, name, audited, operations)
+    findings += _judge_includes(project, source, name, audited)
     used = {}
     for tag in source.tags() if audited else ():
         for identifier in tag.names:
             used.setdefault(identifier, (name, tag.line))
-    idle = [(name, t.line, ",".join(t.names)) for t in source.tags() if audited and not t.used]
-    return Report(operations, findings, used, idle, len(source.code_lines) if audited else 0), strays
+    for tag in source.tags() if audited else ():
+        if not tag.used:
+            findings.append(Finding(name, tag.line, "tag covers no operation", ",".join(tag.names)))
+    return Report(operations, findings, used, len(source.code_lines) if audited else 0), strays
 
 
 def _left_out(unit, path):
@@ -213,14 +221,6 @@ def _judge(project, source, name, audited, operations):
             yield Finding(name, operation.line, f"untagged {operation.kind}", operation.text)
     for line, problem in source.malformed:
         yield Finding(name, line, problem, source.line(line))
-    for line, target in source.includes:
-        if line in source.left_out and re.match(r"[A-Z]", target):
-            continue  # `#include MACRO` that an ordinary build does not see: a test may put something in its place
-        system = target.startswith("<") and not target.startswith(("<assay/", "<."))
-        if audited and not system and (not target.startswith(('"assay/audited/', '"assay/base/')) or ".." in target):
-            yield Finding(name, line, "audited file includes something outside audited/", source.line(line))
-        elif not system and not (target.startswith('"assay/') and ".." not in target):
-            yield Finding(name, line, "includes something outside the runtime", source.line(line))
     if not audited:
         for tag in source.tags():
             yield Finding(name, tag.line, "SAFETY tag outside audited/", source.line(tag.line))
@@ -229,6 +229,24 @@ def _judge(project, source, name, audited, operations):
     for word in HEADER_WORDS:
         if word not in header:
             yield Finding(name, 1, f"header comment does not say '{word}'", source.line(1))
+
+
+def _judge_includes(project, source, name, audited):
+    for line, target in source.includes:
+        own = target.startswith('"assay/') and ".." not in target
+        if project.is_base(source.path):
+            last_words = target == LAST_WORDS and source.path.endswith(".cpp")
+            if not (own and target.startswith('"assay/base/') or last_words or STANDARD.match(target)):
+                yield Finding(name, line, "base file includes something outside base/ and the standard library",
+                              source.line(line))
+            continue
+        if line in source.left_out and re.match(r"[A-Z]", target):
+            continue  # `#include MACRO` that an ordinary build does not see: a test may put something in its place
+        system = target.startswith("<") and not target.startswith(("<assay/", "<."))
+        if audited and not system and not (own and target.startswith(('"assay/audited/', '"assay/base/'))):
+            yield Finding(name, line, "audited file includes something outside audited/ and base/", source.line(line))
+        elif not system and not own:
+            yield Finding(name, line, "includes something outside the runtime", source.line(line))
 
 
 def check_matrix(project, tags):

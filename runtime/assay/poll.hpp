@@ -32,6 +32,8 @@ Ready() -> Ready<void>;
 
 template <class T>
 class [[nodiscard]] Poll {
+  static_assert(std::is_nothrow_destructible_v<Stored<T>>, "the destructor of what a future yields must not throw");
+
  public:
   Poll(PendingType) noexcept {}
 

@@ -1,7 +1,9 @@
 #include "assay/slab.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
+#include <new>
 
 #include "assay/base/check.hpp"
 
@@ -84,11 +86,15 @@ Slab::Taken Slab::try_take(std::size_t size) {
 
 void Slab::reserve(std::size_t count, std::size_t size) {
   if (count == 0) return;
+  size = std::max(size, std::size_t{1});
   const std::size_t size_class = class_of(size);
   std::size_t room = 0;
   for (const SlabSlot* slot = classes_.at(size_class).first_free; slot != nullptr; slot = slot->next_free) {
     if (slot->size() >= size) ++room;
   }
+  // More than any address space holds is refused before the system is asked for the first part of it.
+  const std::size_t each = std::max(size, classes_.at(size_class).slot_bytes);
+  if (room < count && count - room > std::size_t{PTRDIFF_MAX} / each) throw std::bad_alloc();
   while (room < count) {
     const std::size_t before = slots_;
     grow(size_class, size, count - room);

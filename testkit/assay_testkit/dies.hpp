@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -23,6 +24,7 @@ template <class Code>
 Death run_in_child(Code&& code) {
   int ends[2];
   if (::pipe(ends) != 0) std::abort();
+  std::fflush(nullptr);  // or a child that calls exit() writes what is buffered here a second time
   const pid_t child = ::fork();
   if (child < 0) std::abort();
   if (child == 0) {

@@ -6,6 +6,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "assay/base/check.hpp"
 #include "assay_testkit/dies.hpp"
 
 namespace assay::test {
@@ -19,6 +20,12 @@ void check_dies(const std::string& words, Code&& code) {
   const std::size_t line = death.standard_error.find("assay: ");
   CHECK(line != std::string::npos);
   CHECK(death.standard_error.find(words) != std::string::npos);
+}
+
+// The same for what is checked only from this ASSAY_HARDENING_LEVEL on: below it the program would go on, broken.
+template <int level, class Code>
+void check_dies_from_level(const std::string& words, Code&& code) {
+  if constexpr (ASSAY_HARDENING_LEVEL >= level) check_dies(words, std::forward<Code>(code));
 }
 
 // The other side of the same rule: the code runs to its end, silently.

@@ -23,9 +23,9 @@ class Frame {
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
 
-  // SAFETY(C2): frames come from the pool; the compiler pairs these two for the same frame.
+  // SAFETY(C1): frames come from the pool; the compiler pairs these two for the same frame.
   static void* operator new(std::size_t size) { return take_frame(size); }
-  // SAFETY(C2): the other half of the pair: what operator new above took.
+  // SAFETY(C1): the other half of the pair: what operator new above took.
   static void operator delete(void* frame, std::size_t) noexcept { free_frame(frame); }
 
   bool is_fresh() const noexcept { return state_ == State::fresh; }
@@ -33,7 +33,7 @@ class Frame {
   bool is_finished() const noexcept { return state_ == State::finished; }
 
   // Runs the coroutine until it suspends or finishes.
-  // SAFETY(C3): the coroutine is suspended (invariants 1 and 2, checked), so it may be resumed; it cannot be destroyed while
+  // SAFETY(C2): the coroutine is suspended (invariants 1 and 2, checked), so it may be resumed; it cannot be destroyed while
   // it runs, so this object is alive afterwards.
   void resume() noexcept {
     ASSAY_CHECK(state_ == State::fresh || state_ == State::suspended,
@@ -49,7 +49,7 @@ class Frame {
   ~Frame() = default;
 
   // Ends the coroutine; this object is gone when it returns.
-  // SAFETY(C4): the coroutine is suspended, at its start or its end if not in between (checked), so it may be destroyed; the
+  // SAFETY(C3): the coroutine is suspended, at its start or its end if not in between (checked), so it may be destroyed; the
   // only caller, Coroutine::destroy, has made its owner forget it.
   void destroy() noexcept {
     ASSAY_CHECK(state_ != State::running, "an Async was destroyed from inside its own poll");
@@ -76,13 +76,13 @@ class Frame {
 template <class Promise, class Owner>
 class FrameOwner : public Owner {
  public:
-  // SAFETY(C5): called from get_return_object of that very promise, so it lies in a coroutine frame.
+  // SAFETY(C4): called from get_return_object of that very promise, so it lies in a coroutine frame.
   explicit FrameOwner(Promise& promise) noexcept : Owner(promise) {
     static_cast<Frame&>(promise).handle_ = std::coroutine_handle<Promise>::from_promise(promise);
   }
 
   // The promise of the finished coroutine; aborts unless it has finished.
-  // SAFETY(C6): the constructor is the only way to a frame (moves keep it), so the frame is the base of a Promise.
+  // SAFETY(C5): the constructor is the only way to a frame (moves keep it), so the frame is the base of a Promise.
   Promise& finished_promise() const noexcept { return static_cast<Promise&>(this->finished_frame()); }
 };
 

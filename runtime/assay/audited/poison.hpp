@@ -8,6 +8,8 @@
 
 #include <cstddef>
 
+#include "assay/base/attributes.hpp"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define ASSAY_WITH_ASAN 1
 #elif defined(__has_feature)
@@ -33,7 +35,7 @@ namespace assay::audited {
 
 // Nobody may read or write these bytes until unpoison().
 // SAFETY(M1): the caller owns the bytes, and the life of what was in them is over. Changes shadow memory only.
-inline void poison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t size) noexcept {
+ASSAY_UNSAFE inline void poison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t size) noexcept {
 #if defined(ASSAY_WITH_ASAN)
   ASAN_POISON_MEMORY_REGION(bytes, size);
 #endif
@@ -47,7 +49,7 @@ inline void poison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t si
 
 // The bytes are a fresh block: addressable, contents undefined.
 // SAFETY(M2): the caller owns the bytes, and nothing lives in them. Changes shadow memory only.
-inline void unpoison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t size) noexcept {
+ASSAY_UNSAFE inline void unpoison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t size) noexcept {
 #if defined(ASSAY_WITH_ASAN)
   ASAN_UNPOISON_MEMORY_REGION(bytes, size);
 #endif

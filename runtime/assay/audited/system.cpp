@@ -15,7 +15,7 @@ namespace assay::audited {
 
 namespace {
 
-// SAFETY(Y3): each forwards its arguments to the call of its name.
+// SAFETY(Y2): each forwards its arguments to the call of its name.
 constexpr SystemCalls real{
     [](pollfd* fds, nfds_t count, const timespec* timeout) { return ::ppoll(fds, count, timeout, nullptr); },
     [](int fd, void* bytes, std::size_t size) { return ::read(fd, bytes, size); },
@@ -28,17 +28,17 @@ constexpr SystemCalls real{
     [](int fd, int flags, const itimerspec* next) { return ::timerfd_settime(fd, flags, next, nullptr); },
 };
 
-// SAFETY(Y4): the table in use: one pointer, changed and read atomically; tables outlive their use (invariant 3).
+// SAFETY(Y3): the table in use: one pointer, changed and read atomically; tables outlive their use (invariant 3).
 constinit sync::Atomic<const SystemCalls*> in_use{&real};
 
-// SAFETY(Y4): acquire, so that the table's entries are seen with its address.
+// SAFETY(Y3): acquire, so that the table's entries are seen with its address.
 const SystemCalls& calls() noexcept { return *in_use.load_acquire(); }
 
 }  // namespace
 
 const SystemCalls& real_system_calls() noexcept { return real; }
 
-// SAFETY(Y4): acq_rel, so that the table's entries are seen with its address.
+// SAFETY(Y3): acq_rel, so that the table's entries are seen with its address.
 void replace_system_calls(const SystemCalls* replacement) noexcept {
   in_use.exchange_acq_rel(replacement != nullptr ? replacement : &real);
 }
@@ -48,30 +48,30 @@ void write_to_stderr(std::string_view text) noexcept {
   static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
 }
 
-// SAFETY(Y5): a number, no pointer; whose number it is the safe layer's Fd knows.
+// SAFETY(Y4): a number, no pointer; whose number it is the safe layer's Fd knows.
 int close_fd(int fd) noexcept { return calls().close(fd); }
-// SAFETY(Y6): the span's array and its size; the limit lives through the call.
+// SAFETY(Y5): the span's array and its size; the limit lives through the call.
 int poll_fds(std::span<pollfd> fds, const timespec* timeout) noexcept {
   return calls().ppoll(fds.data(), fds.size(), timeout);
 }
-// SAFETY(Y7): create file descriptors; no pointers.
+// SAFETY(Y6): create file descriptors; no pointers.
 int make_eventfd() noexcept { return calls().eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
-// SAFETY(Y7): creates a file descriptor; no pointers.
+// SAFETY(Y6): creates a file descriptor; no pointers.
 int make_epoll() noexcept { return calls().epoll_create1(EPOLL_CLOEXEC); }
-// SAFETY(Y7): creates a file descriptor; no pointers.
+// SAFETY(Y6): creates a file descriptor; no pointers.
 int make_timerfd() noexcept { return calls().timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
-// SAFETY(Y8): the eight bytes of a live object, and their number.
+// SAFETY(Y7): the eight bytes of a live object, and their number.
 ssize_t read_counter(int fd, std::uint64_t& counter) noexcept { return calls().read(fd, &counter, sizeof counter); }
-// SAFETY(Y8): the eight bytes of a live object, and their number.
+// SAFETY(Y7): the eight bytes of a live object, and their number.
 ssize_t write_counter(int fd, std::uint64_t counter) noexcept { return calls().write(fd, &counter, sizeof counter); }
-// SAFETY(Y9): the event lives through the call; its union is written and never read by us.
+// SAFETY(Y8): the event lives through the call; its union is written and never read by us.
 int change_epoll(int epoll, int operation, int fd, std::uint32_t events) noexcept {
   epoll_event event{};
   event.events = events;
   event.data.fd = fd;
   return calls().epoll_ctl(epoll, operation, fd, &event);
 }
-// SAFETY(Y9): the timespec lives through the call.
+// SAFETY(Y8): the timespec lives through the call.
 int set_timerfd(int fd, const itimerspec& next) noexcept { return calls().timerfd_settime(fd, 0, &next); }
 
 }  // namespace assay::audited

@@ -20,7 +20,7 @@
 
 namespace assay::audited {
 
-// SAFETY(Y3): the signatures are the system's own.
+// SAFETY(Y2): the signatures are the system's own.
 struct SystemCalls {
   int (*ppoll)(pollfd* fds, nfds_t count, const timespec* timeout);
   ssize_t (*read)(int fd, void* bytes, std::size_t size);

@@ -19,7 +19,7 @@ extern const RawWakerVTable local_vtable;
 RemoteNode& node_of(void* data) noexcept { return *static_cast<RemoteNode*>(data); }
 // SAFETY(W6): `data` is such a RemoteNode, and every one is the base of a TaskHeader (task_core.hpp, invariant 3).
 TaskHeader& task_of(void* data) noexcept { return static_cast<TaskHeader&>(node_of(data)); }
-// SAFETY(W6): `data` is the node, as node_of expects. No reference is added.
+// `data` is the node, as node_of() expects. No reference is added.
 RawWaker raw(TaskHeader& task, const RawWakerVTable& table) noexcept { return {static_cast<RemoteNode*>(&task), &table}; }
 
 // SAFETY(W6): the four functions of Waker; the caller's reference keeps the node (inbox.hpp).
