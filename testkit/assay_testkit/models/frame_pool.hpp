@@ -46,7 +46,7 @@ class FramePoolModel {
   // How many entries the step is about, from entry_of() on. Mostly few, since each costs an allocation.
   static std::size_t count_of(const Step& step) {
     if (step.op != take_many && step.op != free_many) return 1;
-    return 1 + step.c % (step.c < 192 ? entry_count / 8 : entry_count);
+    return 1 + step.c % (step.c < 224 ? entry_count / 8 : entry_count);
   }
 
   bool allows(const Step& step) const {
