@@ -4,8 +4,8 @@
 // that is in no cache, and often a page that the system has to bring first. An input frees far less than 4 MB before it ends.
 // For the same reason freed pages are not given back to the system: the next input needs them again.
 //
-// Each exception that was thrown makes AddressSanitizer go through the fake stack, which would have 1 MB for each size of frame.
-// With 256 KB it is the same until a recursion is thousands of frames deep.
+// After each exception AddressSanitizer goes through the whole fake stack: 1 MB for each size of frame, unless told otherwise.
+// With 256 KB, all the same is found until a recursion is thousands of frames deep.
 
 extern "C" const char* __asan_default_options();
 extern "C" const char* __asan_default_options() {
