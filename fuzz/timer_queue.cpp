@@ -4,5 +4,5 @@
 #include "support/drive.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return assay::fuzz::drive<assay::testkit::TimerModel, assay::testkit::TimerSystem>(data, size);
+  return assay::fuzz::drive<assay::testkit::TimerModel, assay::testkit::TimerSystem, 60>(data, size);
 }

@@ -5,8 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-
 #include <span>
 #include <vector>
 
@@ -14,6 +12,7 @@
 #include "assay/audited/poison.hpp"
 #include "assay/base/check.hpp"
 #include "assay_testkit/ledger.hpp"
+#include "assay_testkit/models/pattern.hpp"
 #include "assay_testkit/models/step.hpp"
 
 namespace assay::testkit {
@@ -40,13 +39,14 @@ class FramePoolModel {
 
   static std::size_t entry_of(const Step& step) { return step.a % entry_count; }
   static std::size_t size_of(const Step& step) {
-    constexpr std::array<std::size_t, size_count> sizes{1, 63, 64, 65, 128, 200, large - 2, large - 1, large, 3 * large};
+    static constexpr std::array<std::size_t, size_count> sizes{1, 63, 64, 65, 128, 200, large - 2, large - 1, large, 3 * large};
     return sizes.at(step.b % size_count);
   }
   static std::size_t class_of(std::size_t size) { return (size - 1) / frame_class_bytes; }
-  // How many entries the step is about, from entry_of() on.
+  // How many entries the step is about, from entry_of() on. Mostly few, since each costs an allocation.
   static std::size_t count_of(const Step& step) {
-    return step.op == take_many || step.op == free_many ? 1 + step.c % entry_count : 1;
+    if (step.op != take_many && step.op != free_many) return 1;
+    return 1 + step.c % (step.c < 224 ? entry_count / 8 : entry_count);
   }
 
   bool allows(const Step& step) const {
@@ -154,7 +154,7 @@ class FramePoolSystem {
     ++ledger_.values_made;
     expect(is_inside_allocation(block, size), "a block is larger than the memory that it lies in");
     expect(reinterpret_cast<std::uintptr_t>(block) % __STDCPP_DEFAULT_NEW_ALIGNMENT__ == 0, "alignment");
-    std::memset(block, static_cast<int>(entry.pattern), size);
+    write_pattern(entry.bytes, entry.pattern);
     if (frame_class >= free_.size() || free_.at(frame_class).size() <= FramePoolModel::kept) return;
     auto& waiting = free_.at(frame_class);
     const auto next = FramePoolModel::kept > 0 ? waiting.begin() : waiting.end() - 1;  // the oldest, or the newest
@@ -165,14 +165,12 @@ class FramePoolSystem {
 
   void free(Entry& entry) {
     if (entry.bytes.empty()) return;
-    // All bytes are equal if each equals the one before it.
-    if (entry.bytes.front() != entry.pattern ||
-        std::memcmp(entry.bytes.data(), entry.bytes.subspan(1).data(), entry.bytes.size() - 1) != 0) {
-      damaged_ = true;
-    }
+    if (!has_pattern(entry.bytes, entry.pattern)) damaged_ = true;
     const std::size_t frame_class = FramePoolModel::class_of(entry.bytes.size());
     if (FramePoolModel::recycles && frame_class < free_.size() && free_.at(frame_class).size() < FramePoolModel::limit) {
-      free_.at(frame_class).push_back(entry.bytes.data());
+      auto& waiting = free_.at(frame_class);
+      if (waiting.capacity() == 0) waiting.reserve(FramePoolModel::entry_count);
+      waiting.push_back(entry.bytes.data());
     }
     audited::free_frame(entry.bytes.data());
     ++freed_;

@@ -2,15 +2,17 @@
 // generations are odd, grow with each use of a slot, and a slot whose generations are used up never comes back.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <map>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "assay/slab.hpp"
 #include "assay_testkit/ledger.hpp"
+#include "assay_testkit/models/pattern.hpp"
 #include "assay_testkit/models/step.hpp"
 
 namespace assay::testkit {
@@ -23,8 +25,8 @@ class SlabModel {
   static constexpr std::array<const char*, 5> names{"take", "release", "abandon", "reserve_and_take", "churn"};
 
   explicit SlabModel(std::uint8_t option) {
-    constexpr std::array<unsigned, 4> bits{2, 3, 4, 32};
-    constexpr std::array<std::size_t, 4> bytes{700, 2000, 3000, 4096};
+    static constexpr std::array<unsigned, 4> bits{2, 3, 4, 32};
+    static constexpr std::array<std::size_t, 4> bytes{2000, 3000, 3500, 4096};
     options.growth = option % 2 == 0;
     options.generation_bits = bits.at(option / 2 % 4);
     options.slot_bytes = bytes.at(option / 8 % 4);
@@ -35,12 +37,13 @@ class SlabModel {
   static std::size_t count_of(const Step& step) { return step.c % 4 + std::size_t{1}; }
   // Without growth there is one class of small slots, so that whether something fits does not depend on how sizes are
   // classed. Mostly sizes of which few slots make a chunk, since check_deep() looks at each; and of few classes, since each
-  // maps a chunk of its own.
+  // has chunks of its own. Neither all zeros nor all ones, of which the engine is fond, mean anything slow.
   std::size_t size_of(const Step& step) const {
-    constexpr std::array<std::size_t, 6> large{4097, 5000, 5001, 12000, 65536, 70000};
-    if (step.b >= 250) return large.at(step.b - std::size_t{250});
+    static constexpr std::array<std::size_t, 6> large{4097, 5000, 5001, 12000, 65536, 70000};
+    static constexpr std::array<std::size_t, 4> small{1, 129, 1000, 2000};
+    if (step.b % 42 == 41) return large.at(step.b / std::size_t{42});
     if (!options.growth) return step.op == reserve_and_take ? options.slot_bytes : 1 + step.b * options.slot_bytes / 250;
-    return step.b < 2 ? 1 + step.b * std::size_t{64} : 2600 + step.b * std::size_t{6};
+    return step.b % 64 == 37 ? small.at(step.b / std::size_t{64}) : 3060 + step.b * std::size_t{4};
   }
 
   bool allows(const Step& step) const {
@@ -114,7 +117,7 @@ class SlabSystem {
         }
         break;
       default:
-        for (int i = 0; i < step.c % 32; ++i) {
+        for (int i = 0; i < step.c % 8; ++i) {
           Entry briefly;
           take(briefly, size, model);
           give_back(briefly);
@@ -147,6 +150,14 @@ class SlabSystem {
     return options_.generation_bits >= 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << options_.generation_bits) - 1;
   }
 
+  // The generation that the slot had when it was last taken; 0 if never.
+  std::uint32_t& last_of(const std::byte* slot) {
+    const auto is_before = [](const auto& known, const std::byte* wanted) { return known.first < wanted; };
+    auto place = std::lower_bound(generations_.begin(), generations_.end(), slot, is_before);
+    if (place == generations_.end() || place->first != slot) place = generations_.insert(place, {slot, 0});
+    return place->second;
+  }
+
   void take(Entry& entry, std::size_t size, const SlabModel& model) {
     const bool full = slab_.slots() == live_ + abandoned_ + retired_;
     const detail::Slab::Taken taken = slab_.try_take(size);
@@ -161,10 +172,10 @@ class SlabSystem {
     entry.pattern = static_cast<std::byte>(++patterns_);
     ++live_;
     ++ledger_.values_made;
-    std::memset(entry.bytes.data(), static_cast<int>(entry.pattern), size);
+    write_pattern(entry.bytes, entry.pattern);
     expect(options_.growth || !full, "a slab without growth handed out more than it has");
     expect(reinterpret_cast<std::uintptr_t>(taken.slot) % detail::Slab::slot_alignment == 0, "alignment");
-    std::uint32_t& last = generations_[taken.slot];
+    std::uint32_t& last = last_of(taken.slot);
     expect(taken.generation % 2 == 1 && taken.generation > last, "a slot's generation grows");
     last = taken.generation;
     for (const Entry& other : entries_) {
@@ -176,11 +187,7 @@ class SlabSystem {
 
   void give_back(Entry& entry) {
     if (entry.bytes.data() == nullptr) return;
-    // All bytes are equal if each equals the one before it.
-    if (entry.bytes.front() != entry.pattern ||
-        std::memcmp(entry.bytes.data(), entry.bytes.subspan(1).data(), entry.bytes.size() - 1) != 0) {
-      damaged_ = true;
-    }
+    if (!has_pattern(entry.bytes, entry.pattern)) damaged_ = true;
     if (entry.generation == last_generation()) ++retired_;
     slab_.release(entry.bytes.data());
     ++ledger_.values_destroyed;
@@ -193,7 +200,7 @@ class SlabSystem {
   const detail::SlabOptions options_;
   detail::Slab slab_;
   std::array<Entry, SlabModel::entry_count> entries_{};
-  std::map<std::byte*, std::uint32_t> generations_;
+  std::vector<std::pair<const std::byte*, std::uint32_t>> generations_;  // by address
   std::size_t live_ = 0;
   std::size_t abandoned_ = 0;
   std::size_t retired_ = 0;

@@ -51,8 +51,8 @@ class TimerModel {
   static std::size_t queue_of(const Step& step) { return step.b % queue_count; }
   static bool is_second(const Step& step) { return step.b / 2 % 2 == 1; }
   static Instant instant_of(const Step& step) {
-    constexpr std::int64_t max = Duration::max().count();
-    constexpr std::array<std::int64_t, 6> extremes{-max - 1, -max, max - 1, max, std::int64_t{1} << 32, -1};
+    static constexpr std::int64_t max = Duration::max().count();
+    static constexpr std::array<std::int64_t, 6> extremes{-max - 1, -max, max - 1, max, std::int64_t{1} << 32, -1};
     return Instant(Duration(step.c < extremes.size() ? extremes.at(step.c) : step.c % 12));
   }
 
