@@ -218,6 +218,29 @@ TEST_CASE("a waker that is dropped with its timer finds the timer gone from the 
   CHECK(counting.drops() == counting.clones() + 1);
 }
 
+TEST_CASE("the waker that another replaces is dropped when the timer is in order again", "[time]") {
+  // Its code fires the queue: the timer must be there, once, with the new waker.
+  TimerQueue queue;
+  std::uint64_t fired = 0;
+  CountingWaker old;
+  CountingWaker fresh;
+  Timer timer;
+  queue.arm(timer, at(1), LocalWaker(old.waker()));
+  old.on_drop = [&] {
+    CHECK(queue.check_deep() == 1);
+    fired += queue.fire(Instant::max());
+  };
+  SECTION("armed again") { queue.arm(timer, at(2), LocalWaker(fresh.waker())); }
+  SECTION("updated") { TimerQueue::update(timer, LocalWaker(fresh.waker())); }
+  CHECK(fired == 1);
+  CHECK(timer.has_fired());
+  CHECK(queue.check_deep() == 0);
+  CHECK(old.wakes() == 0);
+  CHECK(fresh.wakes() == 1);
+  CHECK(old.drops() == old.clones() + 1);
+  CHECK(fresh.drops() == fresh.clones() + 1);
+}
+
 TEST_CASE("arming, firing and disarming allocate nothing", "[time]") {
   TimerQueue queue;
   CountingWaker counting;
