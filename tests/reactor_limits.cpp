@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <string>
 #include <system_error>
 #include <vector>
 
@@ -55,6 +56,16 @@ int error_of(Code&& code) {
   return 0;
 }
 
+template <class Code>
+std::string words_of(Code&& code) {
+  try {
+    code();
+  } catch (const std::system_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
 }  // namespace
 
 TEST_CASE("an executor without its eventfd: std::system_error, and nothing is left", "[reactor]") {
@@ -68,6 +79,20 @@ TEST_CASE("an executor without its eventfd: std::system_error, and nothing is le
   Executor executor;  // and the next one works
   executor.block_on(assay::sleep(0ns));
   CHECK(open_files() == before + 1);
+}
+
+TEST_CASE("the errors of an executor without file descriptors say which call failed, and why", "[reactor]") {
+  SystemFaults calls;
+  const auto words_when_failing = [&](SystemCall call, std::uint64_t successes) {
+    Executor executor;
+    calls.fail(call, EMFILE, successes);
+    return words_of([&] { executor.pollable_fd(); });
+  };
+  calls.fail(SystemCall::eventfd, EMFILE);
+  CHECK(words_of([] { const Executor executor; }) == "assay: eventfd: Too many open files");
+  CHECK(words_when_failing(SystemCall::epoll_create1, 0) == "assay: epoll_create1: Too many open files");
+  CHECK(words_when_failing(SystemCall::timerfd_create, 0) == "assay: timerfd_create: Too many open files");
+  CHECK(words_when_failing(SystemCall::epoll_create1, 1) == "assay: epoll_create1 or epoll_ctl: Too many open files");
 }
 
 TEST_CASE("a pollable fd whose making fails anywhere: std::system_error, nothing is left, and it can be asked again",

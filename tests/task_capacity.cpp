@@ -4,6 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include <catch2/matchers/catch_matchers.hpp>
+
 #include "assay/audited/frame_pool.hpp"
 #include "assay/yield.hpp"
 #include "assay_testkit/allocation_counter.hpp"
@@ -42,13 +44,14 @@ TEST_CASE("try_spawn says full, and spawn throws", "[capacity]") {
     handles.push_back(std::move(*handle));
   }
   const std::size_t slots = handles.size();
-  REQUIRE(slots >= 1);
+  REQUIRE(slots == 1);
   CHECK(probe.step() == Step{.spawned = slots, .enqueued = slots, .live = slots, .futures = slots});
 
   ScriptedFuture<int> spare = ready(ledger);
   CHECK_FALSE(executor.try_spawn("late", std::move(spare)).has_value());
   CHECK(ledger.futures_alive() == slots + 1);  // untouched
   CHECK_THROWS_AS(executor.spawn(ready(ledger)), ExecutorFull);
+  CHECK_THROWS_WITH(executor.spawn(ready(ledger)), "assay: the executor is full (ExecutorOptions::task_slots)");
   CHECK_THROWS_AS(executor.spawn_detached(ready(ledger)), ExecutorFull);
   CHECK_THROWS_AS(executor.block_on(ready(ledger)), ExecutorFull);
   CHECK(probe.step() == Step{.live = slots, .futures = slots + 1});

@@ -166,7 +166,7 @@ int Executor::pollable_fd() {
 
 // Brings the pollable fd up to date, as the executor's last act before a foreign loop blocks on it.
 void Executor::arm_pollable_fd() {
-  static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT, "poll and epoll name these events alike");
+  static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT, "internal: poll and epoll name these events alike");
   Embedding& embedding = *embedding_;
   bool ready_now = scheduler_->has_ready();
   if (!embedding.watch(*reactor_)) ready_now = true;  // poll(2) reports at once what cannot be polled

@@ -87,12 +87,17 @@ class TimerModel {
       case arm: arm_timer(timer_of(step), queue_of(step), instant_of(step), is_second(step)); break;
       case update: timer->second_waker = is_second(step); break;
       case disarm: timer->queue.reset(); break;
-      case fire:
+      case fire: {
+        // What is armed meanwhile queues behind what is due, and is for the next time.
+        const std::uint64_t end = arms;
+        earliest = instant_of(step);
         while (const auto next = first(queue_of(step))) {
-          if (timers.at(*next)->deadline > instant_of(step)) break;
+          if (timers.at(*next)->deadline > instant_of(step) || timers.at(*next)->order >= end) break;
           fire_one(*next, queue_of(step));
         }
+        earliest = Instant::min();
         break;
+      }
       default: plans.at(timer_of(step)) = TimerPlan{static_cast<std::uint8_t>(step.b % 4), step.b / std::size_t{4} % timer_count,
                                                instant_of(step)};
     }
@@ -121,8 +126,10 @@ class TimerModel {
   std::uint64_t arms = 0;
 
  private:
+  Instant earliest = Instant::min();
+
   void arm_timer(std::size_t timer, std::size_t queue, Instant deadline, bool second) {
-    timers.at(timer) = TimerState{queue, deadline, arms++, second, false};
+    timers.at(timer) = TimerState{queue, std::max(deadline, earliest), arms++, second, false};
   }
 
   void fire_one(std::size_t which, std::size_t queue) {
