@@ -26,6 +26,18 @@ namespace assay::test {
 
 inline std::string example(const std::string& name) { return std::string(ASSAY_EXAMPLES_DIR) + "/" + name; }
 
+// UBSan looks at an object's type through a pipe that it opens, and takes the object for broken when it cannot.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define ASSAY_TOOL_NEEDS_FILES 1
+#endif
+#endif
+#if defined(ASSAY_TOOL_NEEDS_FILES)
+inline constexpr bool tool_needs_files = true;
+#else
+inline constexpr bool tool_needs_files = false;
+#endif
+
 // `command`, given so few file descriptors that it cannot raise the limit again.
 inline std::vector<std::string> with_files(int limit, std::vector<std::string> command) {
   std::vector<std::string> words{"/bin/sh", "-c", "ulimit -n " + std::to_string(limit) + " && exec \"$0\" \"$@\""};
