@@ -237,7 +237,7 @@ class World {
       expect(wait.is_ready() == state.fired.has_value() || state.watched, "is_ready()");
       if (state.fired && !state.watched) expect(wait.readiness() == *state.fired, "readiness()");
     }
-    expect(reactor_->size() == watched, "size()");
+    expect(reactor_->size() == watched && reactor_->check_deep() == watched, "size()");
     std::size_t visited = 0;
     reactor_->for_each([&](int, short) { ++visited; });
     expect(visited == watched, "for_each()");

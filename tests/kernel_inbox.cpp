@@ -41,6 +41,7 @@ std::vector<Seen> drain(TestInbox& inbox) {
   std::vector<Seen> all;
   inbox.drain([&](RemoteNode& node, std::uint64_t word) { all.push_back({&node, word}); });
   CHECK_FALSE(inbox.has_mail());
+  CHECK(inbox.check_inbox() == 0);
   return all;
 }
 
@@ -67,6 +68,7 @@ TEST_CASE("inbox: the shared word, step by step", "[kernel][inbox]") {
   CHECK(inbox.has_mail());
   Inbox::wake_by_ref(node);  // coalesces
   CHECK(word(node) == (Inbox::one | both));
+  CHECK(inbox.check_inbox() == 1);
   CHECK(drain(inbox) == List{{&node, Inbox::one | both}});
   CHECK(word(node) == Inbox::one);
   CHECK(drain(inbox).empty());
@@ -100,6 +102,7 @@ TEST_CASE("inbox: nodes are drained oldest first, and may come again while they 
   for (RemoteNode* node : {&a, &b, &c}) Inbox::clone(*node);
   for (RemoteNode* node : {&b, &a, &c, &b}) Inbox::wake_by_ref(*node);
   const std::uint64_t woken = Inbox::one | both;
+  CHECK(inbox.check_inbox() == 3);
   CHECK(drain(inbox) == List{{&b, woken}, {&a, woken}, {&c, woken}});
   int again = 0;
   List seen;
@@ -237,6 +240,14 @@ TEST_CASE("abort: inbox misuse", "[kernel][inbox][abort]") {
     Inbox::wake_by_ref(node);
     node.word.fetch_and_acq_rel(~both);  // what the owner does, without taking it off the stack
     Inbox::wake_by_ref(node);
+  });
+  check_dies("internal: an inbox holds what is not its own", [] {
+    TestInbox inbox;
+    RemoteNode node(inbox);
+    Inbox::clone(node);
+    Inbox::wake_by_ref(node);
+    node.word.fetch_and_acq_rel(~both);
+    inbox.check_inbox();
   });
   check_dies("internal: a task in an inbox was not marked so", [] {
     TestInbox inbox;

@@ -242,6 +242,7 @@ std::uint64_t Executor::random() noexcept {
 void Executor::check_deep() {
   scheduler_->check_deep();
   timers_.check_deep();
+  reactor_->check_deep();
 }
 
 }  // namespace assay

@@ -57,6 +57,21 @@ void Reactor::make_ready(FdWait& wait, Readiness readiness) {
   std::exchange(wait.waker_, LocalWaker()).wake();
 }
 
+std::size_t Reactor::check_deep() const noexcept {
+  std::size_t gaps = 0;
+  for (std::size_t place = 0; place < waits_.size(); ++place) {
+    const FdWait* const wait = waits_.at(place);
+    if (wait == nullptr) {
+      ++gaps;
+    } else {
+      ASSAY_CHECK(wait->reactor_ == this && wait->place_ == place && !wait->ready_, "internal: a reactor's table is wrong");
+    }
+  }
+  ASSAY_CHECK(gaps == gaps_ && (in_batch_ || gaps == 0), "internal: a reactor's table has gaps that nobody counted");
+  ASSAY_CHECK(size() == waits_.size(), "internal: a reactor's backend and its table differ");
+  return waits_.size() - gaps;
+}
+
 void Reactor::let_go_of_all() noexcept {
   for (FdWait* wait : waits_) {
     if (wait != nullptr) wait->reactor_ = nullptr;

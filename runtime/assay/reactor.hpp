@@ -79,6 +79,9 @@ class Reactor {
   // How many waits there are.
   virtual std::size_t size() const noexcept = 0;
 
+  // Aborts unless each wait knows its place; returns how many there are. O(waits).
+  std::size_t check_deep() const noexcept;
+
   // Calls visit(fd, poll events) for each wait.
   template <class Visit>
   void for_each(Visit&& visit) const {

@@ -215,6 +215,7 @@ void Scheduler::check_deep() noexcept {
     ASSAY_CHECK(task.has(TaskFlags::running | TaskFlags::group) || count_of(shared_word(task)) == 0,
                 "internal: Wakers exist that hold no reference");
   });
+  check_inbox();
   ASSAY_CHECK(queued == check_ready(), "internal: the ready queue and the tasks marked queued differ");
   slab_.check_deep();
 }

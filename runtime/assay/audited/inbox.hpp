@@ -21,6 +21,7 @@
 //      thread wrote before, and the owner's acquiring clear in drain() receives it before the poll that follows.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "assay/base/attributes.hpp"
@@ -134,6 +135,17 @@ class Inbox {
     if (!has_mail()) return true;
     finish_sleep();
     return false;
+  }
+
+  // Aborts unless each node in the stack is marked so; returns their number. Only the owner takes nodes out. O(nodes).
+  // SAFETY(I7): acquire: the links of all that was pushed before are seen.
+  std::size_t check_inbox() const noexcept {
+    std::size_t count = 0;
+    for (const RemoteNode* node = head_.load_acquire(); node != nullptr; node = node->next.get(), ++count) {
+      ASSAY_CHECK(node->inbox == this && (node->word.load_relaxed() & in_inbox) != 0,
+                  "internal: an inbox holds what is not its own");
+    }
+    return count;
   }
 
   // SAFETY(I8): acq_rel, as each exchange here: it keeps the chain of releases unbroken that prepare_sleep() acquires.
