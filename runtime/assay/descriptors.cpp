@@ -92,7 +92,11 @@ bool PollableSet::renew() noexcept {
       audited::change_epoll(outer_.number(), EPOLL_CTL_ADD, made, EPOLLIN) != 0) {
     return false;
   }
-  inner_.reset();  // closed: the outer set forgets it
+  if (inner_) {
+    // Said, and not left to its closing: a fork may have a copy of it.
+    static_cast<void>(audited::change_epoll(outer_.number(), EPOLL_CTL_DEL, inner_->number(), 0));
+    inner_.reset();
+  }
   inner_.emplace(std::move(fresh));
   return true;
 }
