@@ -26,6 +26,8 @@ LLVM_SHA256=ae498f3bc58ae2d9f64ef5f0c035c4240152bf015a5b7738b15c22e93bdc97ce
 
 say() { printf '[%s] %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+# bad_usage MESSAGE   After a word on the command line that makes no sense. The script has a function usage.
+bad_usage() { usage >&2; printf 'error: %s\n' "$*" >&2; VERDICT_SAID=yes; exit 2; }
 
 # ---- Installing what is missing ------------------------------------------------------------------
 
@@ -164,9 +166,9 @@ parse_options() {
       --help | -h) "$usage"; VERDICT_SAID=yes; exit 0 ;;
       --quick) QUICK=yes ;;
       --level)
-        [[ ${2-} = O[01] ]] || { "$usage" >&2; VERDICT_SAID=yes; exit 2; }
+        [[ ${2-} = O[01] ]] || bad_usage "--level is O0 or O1, not '${2-}'"
         LEVELS=("$2"); LEVEL_GIVEN=yes; shift ;;
-      *) "$usage" >&2; VERDICT_SAID=yes; exit 2 ;;
+      *) bad_usage "unknown word: $1" ;;
     esac
     shift
   done
