@@ -17,7 +17,10 @@
 //  (3) After a push, the pusher touches the node and the inbox only if it still holds a counted reference.
 //  (4) After CLOSED the owner touches only the nodes that it took, each until it has cleared its bits, and beyond that only
 //      where it found the count 0. All others are freed by whoever brings the count to 0, alone.
-//  (5) Each compare-exchange on a word is acq_rel, also when it changes nothing: its release publishes what the waking
+//  (5) A wake makes the owner look. Who sets NOTIFIED together with IN_INBOX raises after its push. Where IN_INBOX was set for
+//      the end of another Waker, that push may be still to come, or have come without a raise: then who sets NOTIFIED raises,
+//      and so does the dropping thread if it finds NOTIFIED after its push, before it gives up its reference.
+//  (6) Each compare-exchange on a word is acq_rel, also when it changes nothing: its release publishes what the waking
 //      thread wrote before, and the owner's acquiring clear in drain() receives it before the poll that follows.
 #pragma once
 
@@ -65,15 +68,15 @@ class Inbox {
 
   // Tells the owner to poll the task. The caller holds a reference, before and after.
   // SAFETY(I6): acq_rel, also when no bit changes: its release publishes what the caller wrote, and the owner acquires it when
-  // it clears the bits (invariant 5). The first load is a guess that the compare-exchange confirms: relaxed. Taking the bit back
+  // it clears the bits (invariant 6). The first load is a guess that the compare-exchange confirms: relaxed. Taking the bit back
   // is acq_rel too: it comes before the decrement that frees the node.
   static void wake_by_ref(RemoteNode& node) noexcept {
     std::uint64_t old = node.word.load_relaxed();
     while (!node.word.compare_exchange_acq_rel(old, old | notified | in_inbox)) {
     }
-    if ((old & in_inbox) != 0) return;  // it is on its way already; invariant 5 published our writes
     Inbox& inbox = *node.inbox;
-    if (inbox.push(node)) {
+    if ((old & notified) != 0) return;  // somebody else's wake is on its way; invariant 6 published our writes
+    if ((old & in_inbox) != 0 || inbox.push(node)) {
       inbox.raise_if_sleeping();
     } else {
       // The executor is gone. Our reference keeps the node, so nobody frees it before we take the bit back.
@@ -86,16 +89,19 @@ class Inbox {
   // to end it. The first load is a guess that the compare-exchange confirms: relaxed.
   static void drop(RemoteNode& node) noexcept {
     std::uint64_t old = node.word.load_relaxed();
-    std::uint64_t next = 0;
-    do {
+    for (bool pushed = false;;) {
       ASSAY_CHECK(count_of(old) > 0, "internal: a task's Waker was dropped twice");
-      next = old - one;
-      if (count_of(next) == 0) next |= in_inbox;
-    } while (!node.word.compare_exchange_acq_rel(old, next));
-    if (count_of(next) != 0 || (old & in_inbox) != 0) return;
-    // We set IN_INBOX: the release message is ours to send (invariant 1). After push() nothing is touched (invariant 3).
-    Inbox& inbox = *node.inbox;
-    if (!inbox.push(node)) inbox.free_orphan(node);
+      if (count_of(old) == 1 && (old & in_inbox) == 0) {
+        // The message comes first, while our reference keeps the node (invariant 3). If the owner reads it before the
+        // reference is gone, the loop comes back here. Meeting CLOSED, we are alone.
+        if (!node.word.compare_exchange_acq_rel(old, old | in_inbox)) continue;
+        if (!node.inbox->push(node)) return node.inbox->free_orphan(node);
+        old |= in_inbox;
+        pushed = true;
+      }
+      if (pushed && (old & notified) != 0) node.inbox->raise_if_sleeping();
+      if (node.word.compare_exchange_acq_rel(old, old - one)) return;
+    }
   }
 
   // One reference on the inbox less; the last one destroys it.
@@ -198,7 +204,7 @@ class Inbox {
     while (oldest != nullptr) {
       RemoteNode& node = *oldest;
       oldest = node.next.get();  // before the bits are cleared: invariant 2
-      // SAFETY(I6): acq_rel: receives what the waking threads wrote, before the poll that follows (invariant 5).
+      // SAFETY(I6): acq_rel: receives what the waking threads wrote, before the poll that follows (invariant 6).
       const std::uint64_t word = node.word.fetch_and_acq_rel(~(notified | in_inbox));
       ASSAY_CHECK((word & in_inbox) != 0, "internal: a task in an inbox was not marked so");
       seen(node, word);
