@@ -21,6 +21,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ template <class T>
 inline void keep(T& value) {
   asm volatile("" : : "g"(&value) : "memory");
 }
+
+// Thrown by a row that this machine does not allow: the program says so and exits with 77.
+class Skip : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 // One repetition of one row, as its body sees it.
 class Run {
@@ -203,6 +209,9 @@ inline int run_program(const char* contender, const std::vector<Row>& rows, int 
     return 2;
   }
   return 0;
+} catch (const Skip& reason) {
+  std::fprintf(stderr, "%s\n", reason.what());
+  return 77;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s: %s\n", contender, error.what());
   return 1;

@@ -67,8 +67,8 @@ struct Co<T>::promise_type {
   struct Final {
     bool await_ready() noexcept { return false; }
     std::coroutine_handle<> await_suspend(Handle handle) noexcept {
-      const std::coroutine_handle<> parent = handle.promise().parent;
-      return parent ? parent : std::noop_coroutine();
+      const std::coroutine_handle<> next = handle.promise().parent;
+      return next ? next : std::noop_coroutine();
     }
     void await_resume() noexcept {}
   };
