@@ -1,0 +1,190 @@
+//! The command line and the output of bench/harness.hpp, for the Rust contenders.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::time::Instant;
+
+/// Counts what the program takes from malloc, as bench/allocations.cpp does.
+pub struct Counting;
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicI64 = AtomicI64::new(0);
+static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
+
+fn size_of(bytes: *mut u8) -> i64 {
+    // SAFETY: what the system allocator has returned, or null.
+    unsafe { libc::malloc_usable_size(bytes.cast()) as i64 + 8 }
+}
+fn note(bytes: *mut u8) -> *mut u8 {
+    if COUNTING.load(Relaxed) && !bytes.is_null() {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        LIVE_BYTES.fetch_add(size_of(bytes), Relaxed);
+    }
+    bytes
+}
+fn forget(bytes: *mut u8) {
+    if COUNTING.load(Relaxed) {
+        LIVE_BYTES.fetch_sub(size_of(bytes), Relaxed);
+    }
+}
+
+// SAFETY: all is passed on to the system allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(System.alloc(layout))
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note(System.alloc_zeroed(layout))
+    }
+    unsafe fn dealloc(&self, bytes: *mut u8, layout: Layout) {
+        forget(bytes);
+        System.dealloc(bytes, layout)
+    }
+    unsafe fn realloc(&self, bytes: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        forget(bytes);
+        note(System.realloc(bytes, layout, size))
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One repetition of one row, as its body sees it. Shared by threads in turns.
+pub struct Run {
+    pub operations: u64,
+    pub slowdown: f64,
+    begin: Option<Instant>,
+    before: (i64, i64),
+    ns: u64,
+    allocations: i64,
+    bytes: i64,
+}
+
+impl Run {
+    pub fn start_counting(&mut self) {
+        self.before = (ALLOCATIONS.load(Relaxed), LIVE_BYTES.load(Relaxed));
+    }
+    pub fn stop_counting(&mut self) {
+        self.allocations += ALLOCATIONS.load(Relaxed) - self.before.0;
+        self.bytes += LIVE_BYTES.load(Relaxed) - self.before.1;
+    }
+    pub fn start(&mut self) {
+        self.start_counting();
+        self.begin = Some(Instant::now());
+    }
+    pub fn stop(&mut self) {
+        self.ns += self.begin.take().expect("start comes first").elapsed().as_nanos() as u64;
+        self.stop_counting();
+    }
+    pub fn add_nanoseconds(&mut self, ns: u64) {
+        self.ns += ns;
+    }
+}
+
+/// A row: `Ok` with its body, step and parameter, or `Err` with the reason why it is left out.
+pub type Body = fn(&'static mut Run, u64);
+pub struct Row {
+    pub name: String,
+    pub body: Result<Body, &'static str>,
+    pub parameter: u64,
+    pub step: u64,
+}
+
+pub fn row(name: &str, body: Body, parameter: u64, step: u64) -> Row {
+    Row { name: name.to_string(), body: Ok(body), parameter, step }
+}
+pub fn leave_out(name: &str, reason: &'static str) -> Row {
+    Row { name: name.to_string(), body: Err(reason), parameter: 0, step: 1 }
+}
+/// NAME/1000 to NAME/10000000.
+pub fn add_sizes(rows: &mut Vec<Row>, name: &str, body: Body, all_at_once: bool) {
+    for power in 3..=7 {
+        let size = 10u64.pow(power);
+        rows.push(row(&format!("{name}/{size}"), body, size, if all_at_once { size } else { 1 }));
+    }
+}
+
+fn list_of<T: std::fmt::Display>(values: &[T]) -> String {
+    values.iter().map(|v| v.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn run_row(contender: &str, row: &Row, body: Body, operations: u64, repetitions: u64, count: bool, slowdown: f64) {
+    let operations = (operations.max(1) + row.step - 1) / row.step * row.step;
+    COUNTING.store(count, Relaxed);
+    let (mut ns, mut allocations, mut bytes) = (vec![], vec![], vec![]);
+    for _ in 0..repetitions {
+        // Leaked, so that bodies may hand it to tasks without counting references; freed at the end of the repetition.
+        let run: *mut Run = Box::into_raw(Box::new(Run {
+            operations,
+            slowdown,
+            begin: None,
+            before: (0, 0),
+            ns: 0,
+            allocations: 0,
+            bytes: 0,
+        }));
+        // SAFETY: the body ends its tasks and threads before it returns.
+        let run = unsafe {
+            body(&mut *run, row.parameter);
+            Box::from_raw(run)
+        };
+        ns.push(run.ns);
+        allocations.push(run.allocations);
+        bytes.push(run.bytes);
+    }
+    COUNTING.store(false, Relaxed);
+    let counts = if count {
+        format!(", \"allocations\": [{}], \"bytes\": [{}]", list_of(&allocations), list_of(&bytes))
+    } else {
+        String::new()
+    };
+    println!(
+        "{{\"contender\": \"{contender}\", \"row\": \"{}\", \"operations\": {operations}, \"ns\": [{}]{counts}}}",
+        row.name,
+        list_of(&ns)
+    );
+}
+
+/// Says why this machine does not allow the row, and ends the program as the runner expects.
+pub fn skip(reason: &str) -> ! {
+    eprintln!("{reason}");
+    std::process::exit(77)
+}
+
+pub fn run_program(contender: &str, rows: &[Row]) {
+    let usage = || -> ! {
+        eprintln!("usage: bench_{contender} --list | --row ROW [--operations N] [--repetitions K] [--count] [--slowdown F]");
+        std::process::exit(2)
+    };
+    let (mut wanted, mut operations, mut repetitions, mut slowdown) = (String::new(), 1000u64, 1u64, 1.0f64);
+    let (mut list, mut count) = (false, false);
+    let mut words = std::env::args().skip(1);
+    while let Some(option) = words.next() {
+        let mut value = || words.next().unwrap_or_else(|| usage());
+        match option.as_str() {
+            "--list" => list = true,
+            "--row" => wanted = value(),
+            "--operations" => operations = value().parse().unwrap_or_else(|_| usage()),
+            "--repetitions" => repetitions = value().parse().unwrap_or_else(|_| usage()),
+            "--slowdown" => slowdown = value().parse().unwrap_or_else(|_| usage()),
+            "--count" => count = true,
+            _ => usage(),
+        }
+    }
+    let mut found = false;
+    for row in rows {
+        match row.body {
+            Ok(_) if list => println!("{}\t{}", row.name, row.step),
+            Err(reason) if list => println!("{}\t-\t{reason}", row.name),
+            Ok(body) if row.name == wanted => {
+                found = true;
+                run_row(contender, row, body, operations, repetitions, count, slowdown);
+            }
+            _ => {}
+        }
+    }
+    if !list && !found {
+        eprintln!("{contender} has no row '{wanted}'");
+        std::process::exit(2);
+    }
+}
