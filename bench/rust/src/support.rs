@@ -258,6 +258,23 @@ pub fn forever() -> Forever {
     Forever::default()
 }
 
+/// Lets other tasks run first, by waking itself: what assay's does. (tokio's own also looks at timers and fds each time, and
+/// takes ten times as long for it; smol's own is this.)
+pub struct YieldNow(bool);
+impl Future for YieldNow {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+pub fn yield_now() -> YieldNow {
+    YieldNow(false)
+}
+
 /// Whose turn it is, and who waits for it. On one thread.
 #[derive(Default)]
 pub struct Table {

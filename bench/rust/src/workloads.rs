@@ -5,7 +5,6 @@
 //     fn main<F: Future<Output = u64> + 'static>(&self, future: F)               runs it, as a task, to its end
 //     fn block_on<F: Future>(&self, future: F) -> F::Output
 //   fn detach(Handle)
-//   async fn yield_now()
 // Everything runs on one thread; `run` is lent to the one task that measures.
 
 async fn ready_child() -> u64 {

@@ -36,9 +36,6 @@ impl Runtime {
 fn detach(handle: Handle) {
     handle.detach();
 }
-async fn yield_now() {
-    smol::future::yield_now().await
-}
 
 fn channel(run: &'static mut Run, capacity: u64) {
     let runtime = Runtime::new();

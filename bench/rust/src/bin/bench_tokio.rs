@@ -56,9 +56,6 @@ impl Runtime {
 fn detach(handle: Handle) {
     drop(handle);
 }
-async fn yield_now() {
-    tokio::task::yield_now().await
-}
 
 fn channel(run: &'static mut Run, capacity: u64) {
     let runtime = Runtime::new();
