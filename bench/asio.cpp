@@ -309,7 +309,7 @@ void wake_redundant(Run& run, std::uint64_t) {
 // ---- File descriptors --------------------------------------------------------------------------------------------------
 
 awaitable<void> echo_one(asio::ip::tcp::socket socket) {
-  char buffer[bench::echo_bytes];
+  char buffer[bench::echo_buffer_bytes];
   for (;;) {
     asio::error_code error;
     const std::size_t got =
@@ -328,7 +328,7 @@ awaitable<void> echo_all(io_context& io, Fd listener, std::uint64_t connections)
 void echo(Run& run, std::uint64_t connections) {
   std::uint16_t port = 0;
   Fd listener = bench::listen_on_any_port(port);
-  bench::EchoClient client(port, connections, run.operations());
+  bench::EchoClient client(port, connections, run);
   run.start_counting();
   {
     io_context io(1);

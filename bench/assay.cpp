@@ -346,7 +346,7 @@ void wake_redundant(Run& run, std::uint64_t) {
 // ---- File descriptors --------------------------------------------------------------------------------------------------
 
 Async<void> echo_one(Fd socket) {
-  char buffer[bench::echo_bytes];
+  char buffer[bench::echo_buffer_bytes];
   for (;;) {
     co_await assay::FdEvent(socket.number(), assay::Interest::read);
     const ssize_t got = ::read(socket.number(), buffer, sizeof buffer);
@@ -370,7 +370,7 @@ Async<void> echo_all(const Fd& listener, std::uint64_t connections) {
 void echo(Run& run, std::uint64_t connections) {
   std::uint16_t port = 0;
   const Fd listener = bench::listen_on_any_port(port);
-  bench::EchoClient client(port, connections, run.operations());
+  bench::EchoClient client(port, connections, run);
   run.start_counting();
   Executor().block_on(echo_all(listener, connections));
   run.stop_counting();

@@ -1,11 +1,13 @@
-// The echo client that all contenders are measured with: bench_echo_client PORT CONNECTIONS MESSAGES.
+// The echo client that all contenders are measured with: bench_echo_client PORT CONNECTIONS MESSAGES PAUSE.
 // Sends MESSAGES messages of 64 bytes in all, on each connection one at a time, after one for each connection that does not
-// count. Prints the nanoseconds it took. One connection is served with blocking calls, several with epoll.
+// count. Prints the nanoseconds it took. One connection is served with blocking calls, several with epoll. With one connection
+// it sleeps for PAUSE microseconds before each message: a server that strace or valgrind slows down then still has to wait for it.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -33,8 +35,10 @@ void receive_message(int socket) {
   if (::recv(socket, buffer, message_bytes, MSG_WAITALL) != message_bytes) fail("bench_echo_client: recv");
 }
 
-void one_connection(int socket, unsigned long long messages) {
+void one_connection(int socket, unsigned long long messages, long pause_us) {
+  const timespec pause{0, pause_us * 1000};
   for (unsigned long long i = 0; i < messages; ++i) {
+    if (pause_us != 0) ::nanosleep(&pause, nullptr);
     send_message(socket);
     receive_message(socket);
   }
@@ -76,8 +80,8 @@ void many_connections(const std::vector<int>& sockets, unsigned long long messag
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: bench_echo_client PORT CONNECTIONS MESSAGES\n");
+  if (argc != 5) {
+    std::fprintf(stderr, "usage: bench_echo_client PORT CONNECTIONS MESSAGES PAUSE\n");
     return 2;
   }
   sockaddr_in address{};
@@ -93,10 +97,10 @@ int main(int argc, char** argv) {
     const int yes = 1;
     if (::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) != 0) fail("bench_echo_client: TCP_NODELAY");
   }
-  for (const int socket : sockets) one_connection(socket, 1);
+  for (const int socket : sockets) one_connection(socket, 1, 0);
   const auto start = std::chrono::steady_clock::now();
   if (sockets.size() == 1) {
-    one_connection(sockets.front(), messages);
+    one_connection(sockets.front(), messages, std::strtol(argv[4], nullptr, 10));
   } else {
     many_connections(sockets, messages);
   }

@@ -154,7 +154,7 @@ void wake_redundant(Run& run, std::uint64_t) {
 struct Connection {
   uv_tcp_t socket;
   uv_write_t write;
-  char buffer[bench::echo_bytes];
+  char buffer[bench::echo_buffer_bytes];
 };
 struct Server {
   uv_tcp_t listener;
@@ -183,7 +183,7 @@ void on_connection(uv_stream_t* stream, int status) {
   uv_stream_t* const socket = reinterpret_cast<uv_stream_t*>(&connection.socket);
   check(uv_accept(stream, socket), "uv_accept");
   const auto give_buffer = [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-    *buffer = uv_buf_init(owner<Connection>(handle).buffer, bench::echo_bytes);
+    *buffer = uv_buf_init(owner<Connection>(handle).buffer, bench::echo_buffer_bytes);
   };
   check(uv_read_start(socket, give_buffer, on_read), "uv_read_start");
   if (server.connections.size() == server.expected) uv_close(base(server.listener), nullptr);
@@ -192,7 +192,7 @@ void on_connection(uv_stream_t* stream, int status) {
 void echo(Run& run, std::uint64_t connections) {
   std::uint16_t port = 0;
   Fd listener = bench::listen_on_any_port(port);
-  bench::EchoClient client(port, connections, run.operations());
+  bench::EchoClient client(port, connections, run);
   run.start_counting();
   {
     Server server;

@@ -293,7 +293,7 @@ void echo(Run& run, std::uint64_t connections) {
   std::uint16_t port = 0;
   const Fd listener = bench::listen_on_any_port(port);
   const Fd set(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-  bench::EchoClient client(port, connections, run.operations());
+  bench::EchoClient client(port, connections, run);
   const auto watch = [&](int fd) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -317,7 +317,7 @@ void echo(Run& run, std::uint64_t connections) {
         ++accepted;
         continue;
       }
-      char buffer[bench::echo_bytes];
+      char buffer[bench::echo_buffer_bytes];
       const ssize_t got = ::read(fd, buffer, sizeof buffer);
       if (got > 0) {
         if (::send(fd, buffer, static_cast<std::size_t>(got), MSG_NOSIGNAL) != got) bench::fail("send");

@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -32,6 +33,7 @@ GROWTH_SIZES = [1000, 10_000, 100_000, 1_000_000, 10_000_000]
 GROWTH_BYTES = 600  # memory for each task, timer or message of a growth row, at most
 SLOWDOWN = 60       # callgrind's, about
 LIMIT_SECONDS = 120
+ENOUGH_SECONDS = 3   # a contender that has run a row for so long, and has given two samples, is done with it
 
 
 class Failure(Exception):
@@ -103,6 +105,7 @@ class Measurement:
     def __init__(self):
         self.operations = None
         self.samples = []
+        self.seconds = 0.0
         self.result = {}
 
 
@@ -132,14 +135,16 @@ def measure_times(row, programs, settings, table, problem):
         for i in range(len(programs)):
             program = programs[(i + turn) % len(programs)]
             entry = table[program.name]
-            if entry.operations is None:
+            if entry.operations is None or (entry.seconds > ENOUGH_SECONDS and len(entry.samples) > 1):
                 continue
+            started = time.monotonic()
             try:
                 result, _ = program.run(row.name, entry.operations, "--repetitions", str(settings.repetitions))
                 entry.samples += per_operation(result, "ns")[1 if settings.repetitions > 1 else 0:]
             except (Failure, Skipped) as error:
                 problem(row, program, error)
                 entry.operations = None
+            entry.seconds += time.monotonic() - started
     for program in programs:
         entry = table[program.name]
         if entry.operations is not None:
@@ -261,6 +266,7 @@ def main():
     parser.add_argument("--command", default="bench/measure.py", help="what the user typed")
     parser.add_argument("--rust-reason", default="", help="why there is no tokio and no smol")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--counts", action="store_true")
     parser.add_argument("--publish", action="store_true")
     parser.add_argument("--row", action="append", default=[])
     parser.add_argument("--contender", action="append", default=[])
@@ -268,8 +274,8 @@ def main():
     for name in options.contender:
         if name not in CONTENDERS:
             parser.error(f"no contender '{name}'; there are {', '.join(CONTENDERS)}")
-    if options.publish and (options.quick or options.row or options.contender):
-        parser.error("--publish is for the whole run: not with --quick, --row or --contender")
+    if options.publish and (options.quick or options.counts or options.row or options.contender):
+        parser.error("--publish is for the whole run: not with --quick, --counts, --row or --contender")
     started = datetime.datetime.now()
     out = os.path.join(options.root, "build", "bench")
     settings = Settings(options.quick)
@@ -316,7 +322,7 @@ def main():
 
     # Times, with nothing else running.
     all_rows = [("rows", row) for row in rows] + [("limits", row) for row in limits] + [("growth", row) for row in growth]
-    all_rows = [(kind, row) for kind, row in all_rows if wanted(row)]
+    all_rows = [(kind, row) for kind, row in all_rows if wanted(row) and (row.memory or not options.counts)]
     growth_results = {}
     for number, (kind, row) in enumerate(all_rows, 1):
         if row.growth and available_bytes() < int(row.name.split("/")[1]) * GROWTH_BYTES:
@@ -346,13 +352,17 @@ def main():
                 tasks.append(("allocations", count_allocations, program, row))
             if row.system:
                 tasks.append(("system_calls", count_system_calls, program, row))
+    for row in growth:
+        if wanted(row) and int(row.name.split("/")[1]) <= 1_000_000:
+            tasks.append(("allocations", count_allocations, programs["assay"], row))
     say(f"{len(tasks)} counts: instructions, allocations, system calls")
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         futures = {pool.submit(function, program, row): (key, program, row) for key, function, program, row in tasks}
         for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
             key, program, row = futures[future]
             try:
-                results.setdefault(row.name, {}).setdefault(program.name, {})[key] = round(future.result(), 3)
+                target = growth_results if row.growth else results
+                target.setdefault(row.name, {}).setdefault(program.name, {})[key] = round(future.result(), 4)
             except (Failure, Skipped) as error:
                 problem(row, program, f"{key}: {error}") if isinstance(error, Failure) else skipped.append(str(error))
             if number % 50 == 0:
@@ -362,6 +372,7 @@ def main():
         "command": options.command,
         "seconds": round((datetime.datetime.now() - started).total_seconds()),
         "quick": settings.quick,
+        "counts_only": options.counts,
         "machine": machine(options.root, os.cpu_count()),
         "contenders": list(programs),
         "missing": missing,

@@ -84,7 +84,8 @@ def times(data):
                 cells.append(short(value))
             else:
                 cells.append(f"{short(value)} ({value / own:.2f})")
-        table.add(*cells)
+        if cells[1:] != ["-"] * (len(cells) - 1):
+            table.add(*cells)
     return table
 
 
@@ -116,6 +117,8 @@ def memory(data):
 def limits(data):
     table = Table("limits", "ns")
     for name in data["limits"]:
+        if cell_of(data, name, "limits", "ns") is None:
+            continue
         table.add(name, short(cell_of(data, name, "limits", "ns")))
     return table
 
@@ -127,7 +130,12 @@ def growth(data):
     for family in families:
         values = [data["growth"].get(f"{family}/{size}", {}).get("assay", {}).get("ns") for size in sizes]
         known = [v for v in values if v is not None]
-        table.add(family, *(short(v) for v in values), f"{known[-1] / known[0]:.2f}" if len(known) > 1 else "-")
+        if known:
+            table.add(family, *(short(v) for v in values), f"{known[-1] / known[0]:.2f}" if len(known) > 1 else "-")
+    for family in families:
+        values = [data["growth"].get(f"{family}/{size}", {}).get("assay", {}).get("allocations") for size in sizes]
+        if any(v is not None for v in values):
+            table.add(f"{family}: allocations", *(count(v) for v in values), "")
     return table
 
 

@@ -98,7 +98,7 @@ inline std::vector<std::pair<Fd, Fd>> socket_pairs(std::uint64_t count) {
 
 // ---- Echo: the server is the contender, the client is bench_echo_client, the same for all ------------------------------
 
-constexpr std::size_t echo_bytes = 64;
+constexpr std::size_t echo_buffer_bytes = 4096;  // a message has 64: a read that fills less has read all there is
 
 inline Fd listen_on_any_port(std::uint16_t& port) {
   Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
@@ -115,15 +115,17 @@ inline Fd listen_on_any_port(std::uint16_t& port) {
 
 class EchoClient {
  public:
-  // Connects `connections` times, and exchanges `messages` in all, one at a time on each.
-  EchoClient(std::uint16_t port, std::uint64_t connections, std::uint64_t messages) {
+  // Connects `connections` times, and exchanges a message for each operation, on each connection one at a time.
+  EchoClient(std::uint16_t port, std::uint64_t connections, const Run& run) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
     output_ = Fd(ends[0], "pipe");
     const Fd write_end(ends[1], "pipe");
     const std::string program = program_folder() + "/bench_echo_client";
-    std::string arguments[] = {program, std::to_string(port), std::to_string(connections), std::to_string(messages)};
-    char* pointers[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), arguments[3].data(), nullptr};
+    std::string arguments[] = {program, std::to_string(port), std::to_string(connections), std::to_string(run.operations()),
+                               run.slowdown() > 1 ? "500" : "0"};
+    char* pointers[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), arguments[3].data(), arguments[4].data(),
+                        nullptr};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);

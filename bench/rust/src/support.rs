@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{skip, Run};
 
-pub const ECHO_BYTES: usize = 64;
+pub const ECHO_BUFFER_BYTES: usize = 4096;
 
 // ---- Fds -----------------------------------------------------------------------------------------------------------
 
@@ -91,10 +91,11 @@ pub fn listen_on_any_port() -> (std::net::TcpListener, u16) {
 pub struct EchoClient(Child);
 impl EchoClient {
     /// build/bench/bench/bench_echo_client; this program is build/bench/rust/release/bench_*.
-    pub fn new(port: u16, connections: u64, messages: u64) -> EchoClient {
+    pub fn new(port: u16, connections: u64, run: &Run) -> EchoClient {
         let own = std::env::current_exe().expect("/proc/self/exe");
         let program = own.ancestors().nth(3).expect("build/bench").join("bench/bench_echo_client");
-        let words = [port.to_string(), connections.to_string(), messages.to_string()];
+        let pause = if run.slowdown > 1.0 { 500 } else { 0 };
+        let words = [port.to_string(), connections.to_string(), run.operations.to_string(), pause.to_string()];
         EchoClient(Command::new(program).args(words).stdout(Stdio::piped()).spawn().expect("bench_echo_client starts"))
     }
     pub fn nanoseconds(mut self) -> u64 {

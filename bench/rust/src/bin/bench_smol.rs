@@ -134,7 +134,7 @@ fn timers_fired(run: &'static mut Run, _: u64) {
 
 fn echo(run: &'static mut Run, connections: u64) {
     let (listener, port) = listen_on_any_port();
-    let client = EchoClient::new(port, connections, run.operations);
+    let client = EchoClient::new(port, connections, run);
     let runtime = Runtime::new();
     let inside = runtime.clone();
     run.start_counting();
@@ -144,7 +144,7 @@ fn echo(run: &'static mut Run, connections: u64) {
         for _ in 0..connections {
             let (mut socket, _) = listener.accept().await.expect("accept");
             clients.push(inside.spawn(async move {
-                let mut buffer = [0u8; ECHO_BYTES];
+                let mut buffer = [0u8; ECHO_BUFFER_BYTES];
                 loop {
                     let got = socket.read(&mut buffer).await.expect("read");
                     if got == 0 {
