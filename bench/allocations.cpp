@@ -1,11 +1,10 @@
-// malloc and its kin for the whole program, in front of glibc's own.
-#include "allocations.hpp"
-
+// libbench_allocations.so: malloc and its kin, in front of glibc's own. See allocations.hpp.
 #include <malloc.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 
 extern "C" {
@@ -38,14 +37,13 @@ void* note(void* bytes) {
 
 }  // namespace
 
-namespace bench {
-
-void set_counting(bool on) noexcept { counting.store(on, std::memory_order_relaxed); }
-AllocationTotals allocation_totals() noexcept { return {allocations.load(), live_bytes.load()}; }
-
-}  // namespace bench
-
 extern "C" {
+
+void assay_bench_count_allocations(bool on) noexcept { counting.store(on, std::memory_order_relaxed); }
+void assay_bench_allocation_totals(std::int64_t* count, std::int64_t* bytes) noexcept {
+  *count = allocations.load();
+  *bytes = live_bytes.load();
+}
 
 void* malloc(std::size_t size) noexcept { return note(__libc_malloc(size)); }
 void* calloc(std::size_t count, std::size_t size) noexcept { return note(__libc_calloc(count, size)); }

@@ -1,58 +1,50 @@
 //! The command line and the output of bench/harness.hpp, for the Rust contenders.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::ffi::CStr;
+use std::mem::transmute;
 use std::time::Instant;
 
-/// Counts what the program takes from malloc, as bench/allocations.cpp does.
-pub struct Counting;
-
-static COUNTING: AtomicBool = AtomicBool::new(false);
-static ALLOCATIONS: AtomicI64 = AtomicI64::new(0);
-static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
-
-fn size_of(bytes: *mut u8) -> i64 {
-    // SAFETY: what the system allocator has returned, or null.
-    unsafe { libc::malloc_usable_size(bytes.cast()) as i64 + 8 }
-}
-fn note(bytes: *mut u8) -> *mut u8 {
-    if COUNTING.load(Relaxed) && !bytes.is_null() {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        LIVE_BYTES.fetch_add(size_of(bytes), Relaxed);
-    }
-    bytes
-}
-fn forget(bytes: *mut u8) {
-    if COUNTING.load(Relaxed) {
-        LIVE_BYTES.fetch_sub(size_of(bytes), Relaxed);
-    }
+/// What the program takes from malloc, as bench/allocations.hpp: counted where libbench_allocations.so is preloaded.
+struct Allocations {
+    count: Option<extern "C" fn(bool)>,
+    totals: Option<extern "C" fn(*mut i64, *mut i64)>,
 }
 
-// SAFETY: all is passed on to the system allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(System.alloc(layout))
+impl Allocations {
+    fn find() -> Allocations {
+        let symbol = |name: &[u8]| {
+            let name = CStr::from_bytes_with_nul(name).expect("it ends with 0");
+            // SAFETY: looks for a name among the libraries of this program.
+            unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
+        };
+        // SAFETY: the functions of bench/allocations.cpp have these types; null is None.
+        unsafe {
+            Allocations {
+                count: transmute(symbol(b"assay_bench_count_allocations\0")),
+                totals: transmute(symbol(b"assay_bench_allocation_totals\0")),
+            }
+        }
     }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(System.alloc_zeroed(layout))
+    fn set_counting(&self, on: bool) {
+        match self.count {
+            Some(count) => count(on),
+            None => assert!(!on, "--count needs LD_PRELOAD=libbench_allocations.so"),
+        }
     }
-    unsafe fn dealloc(&self, bytes: *mut u8, layout: Layout) {
-        forget(bytes);
-        System.dealloc(bytes, layout)
-    }
-    unsafe fn realloc(&self, bytes: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        forget(bytes);
-        note(System.realloc(bytes, layout, size))
+    fn totals(&self) -> (i64, i64) {
+        let mut totals = (0, 0);
+        if let Some(read) = self.totals {
+            read(&mut totals.0, &mut totals.1);
+        }
+        totals
     }
 }
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// One repetition of one row, as its body sees it. Shared by threads in turns.
 pub struct Run {
     pub operations: u64,
     pub slowdown: f64,
+    found: Allocations,
     begin: Option<Instant>,
     before: (i64, i64),
     ns: u64,
@@ -62,11 +54,12 @@ pub struct Run {
 
 impl Run {
     pub fn start_counting(&mut self) {
-        self.before = (ALLOCATIONS.load(Relaxed), LIVE_BYTES.load(Relaxed));
+        self.before = self.found.totals();
     }
     pub fn stop_counting(&mut self) {
-        self.allocations += ALLOCATIONS.load(Relaxed) - self.before.0;
-        self.bytes += LIVE_BYTES.load(Relaxed) - self.before.1;
+        let after = self.found.totals();
+        self.allocations += after.0 - self.before.0;
+        self.bytes += after.1 - self.before.1;
     }
     pub fn start(&mut self) {
         self.start_counting();
@@ -110,13 +103,15 @@ fn list_of<T: std::fmt::Display>(values: &[T]) -> String {
 
 fn run_row(contender: &str, row: &Row, body: Body, operations: u64, repetitions: u64, count: bool, slowdown: f64) {
     let operations = (operations.max(1) + row.step - 1) / row.step * row.step;
-    COUNTING.store(count, Relaxed);
+    let found = Allocations::find();
+    found.set_counting(count);
     let (mut ns, mut allocations, mut bytes) = (vec![], vec![], vec![]);
     for _ in 0..repetitions {
         // Leaked, so that bodies may hand it to tasks without counting references; freed at the end of the repetition.
         let run: *mut Run = Box::into_raw(Box::new(Run {
             operations,
             slowdown,
+            found: Allocations::find(),
             begin: None,
             before: (0, 0),
             ns: 0,
@@ -132,7 +127,7 @@ fn run_row(contender: &str, row: &Row, body: Body, operations: u64, repetitions:
         allocations.push(run.allocations);
         bytes.push(run.bytes);
     }
-    COUNTING.store(false, Relaxed);
+    found.set_counting(false);
     let counts = if count {
         format!(", \"allocations\": [{}], \"bytes\": [{}]", list_of(&allocations), list_of(&bytes))
     } else {
