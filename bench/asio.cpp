@@ -101,8 +101,8 @@ awaitable<void> yielder(io_context& io, std::uint64_t count) {
 }
 void yield(Run& run, std::uint64_t tasks) {
   io_context io(1);
-  run.start();
   for (std::uint64_t i = 0; i < tasks; ++i) co_spawn(io, yielder(io, run.operations() / tasks), detached);
+  run.start();
   io.run();
   run.stop();
 }
@@ -435,9 +435,9 @@ int main(int argc, char** argv) {
       {"memory_timer", memory_timer},
       {"start_teardown", start_teardown},
   };
-  bench::add_sizes(rows, "spawn_join", spawn_join);
-  bench::add_sizes(rows, "yield", yield);
-  bench::add_sizes(rows, "timer", timer<false>, false);
-  bench::add_sizes(rows, "channel", channel, false);
+  bench::add_sizes(rows, "spawn_join", spawn_join, 1);
+  bench::add_sizes(rows, "yield", yield, 4);
+  bench::add_sizes(rows, "timer", timer<false>, 0);
+  bench::add_sizes(rows, "channel", channel, 0);
   return bench::run_program(CONTENDER, rows, argc, argv);
 }

@@ -66,8 +66,9 @@ Async<void> yield_in(Run& run, std::uint64_t tasks) {
   Executor& executor = co_await assay::current_executor();
   std::vector<JoinHandle<void>> handles;
   handles.reserve(tasks);
-  run.start();
   for (std::uint64_t i = 0; i < tasks; ++i) handles.push_back(executor.spawn(yielder(run.operations() / tasks)));
+  co_await assay::yield_now();  // all have begun
+  run.start();
   for (JoinHandle<void>& handle : handles) co_await handle;
   run.stop();
 }
@@ -472,9 +473,9 @@ int main(int argc, char** argv) {
       {"memory_timer", memory_timer},
       {"start_teardown", start_teardown},
   };
-  bench::add_sizes(rows, "spawn_join", spawn_join);
-  bench::add_sizes(rows, "yield", yield);
-  bench::add_sizes(rows, "timer", timer<false>, false);
-  bench::add_sizes(rows, "channel", channel, false);
+  bench::add_sizes(rows, "spawn_join", spawn_join, 1);
+  bench::add_sizes(rows, "yield", yield, 4);
+  bench::add_sizes(rows, "timer", timer<false>, 0);
+  bench::add_sizes(rows, "channel", channel, 0);
   return bench::run_program(CONTENDER, rows, argc, argv);
 }

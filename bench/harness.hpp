@@ -99,11 +99,12 @@ struct Row {
 };
 inline Row leave_out(std::string name, std::string reason) { return {std::move(name), nullptr, 0, 1, std::move(reason)}; }
 
-// NAME/1000 to NAME/10000000: how a cost grows. With `all_at_once` an operation count is a multiple of the size.
+// NAME/1000 to NAME/10000000: how a cost grows. An operation count is a multiple of `step_per_size` times the size; or, if
+// that is 0, any number.
 inline void add_sizes(std::vector<Row>& rows, const std::string& name, void (*body)(Run&, std::uint64_t),
-                      bool all_at_once = true) {
+                      std::uint64_t step_per_size) {
   for (std::uint64_t size = 1000; size <= 10'000'000; size *= 10) {
-    rows.push_back({name + "/" + std::to_string(size), body, size, all_at_once ? size : 1});
+    rows.push_back({name + "/" + std::to_string(size), body, size, step_per_size == 0 ? 1 : step_per_size * size});
   }
 }
 

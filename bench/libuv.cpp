@@ -296,7 +296,7 @@ int main(int argc, char** argv) {
       {"memory_connection", memory_connection},
       {"memory_timer", memory_timer},
   };
-  bench::add_sizes(rows, "timer", timer<false>, false);
+  bench::add_sizes(rows, "timer", timer<false>, 0);
   const std::string no_tasks = "it has callbacks, and no tasks";
   for (const char* name :
        {"block_on_ready", "spawn_join/1", "yield/1", "yield_depth/1", "yield_depth/10", "yield_depth/100", "yield_depth/1000",

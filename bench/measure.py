@@ -92,7 +92,8 @@ class Program:
         if done.returncode == 77:
             raise Skipped(done.stderr.strip().splitlines()[-1])
         if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            said = [line for line in done.stderr.strip().splitlines() if not line.startswith("==")]  # without valgrind's own
+            last = (said or [f"exit status {done.returncode}"])[-1]
             raise Failure(f"{last}: {' '.join(command)}")
         return json.loads(done.stdout), done.stderr
 
@@ -325,6 +326,8 @@ def main():
     # Times, with nothing else running.
     all_rows = [("rows", row) for row in rows] + [("limits", row) for row in limits] + [("growth", row) for row in growth]
     all_rows = [(kind, row) for kind, row in all_rows if wanted(row) and (row.memory or not options.counts)]
+    if not all_rows:
+        parser.error("no row of this name; they are in bench/rows.tsv")
     growth_results = {}
     for number, (kind, row) in enumerate(all_rows, 1):
         if row.growth and available_bytes() < int(row.name.split("/")[1]) * GROWTH_BYTES:

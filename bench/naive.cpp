@@ -51,8 +51,9 @@ Co<int> yielder(std::uint64_t count) {
 Co<int> yield_in(Executor& executor, Run& run, std::uint64_t count) {
   std::vector<Waker> tasks;
   tasks.reserve(count);
-  run.start();
   for (std::uint64_t i = 0; i < count; ++i) tasks.push_back(executor.spawn(yielder(run.operations() / count)));
+  co_await naive::Yield();  // all have begun
+  run.start();
   for (const Waker& task : tasks) co_await naive::Join(*task);
   run.stop();
   co_return 0;
@@ -279,8 +280,8 @@ int main(int argc, char** argv) {
       bench::leave_out("memory_timer", no_time),
       {"start_teardown", start_teardown},
   };
-  bench::add_sizes(rows, "spawn_join", spawn_join);
-  bench::add_sizes(rows, "yield", yield);
+  bench::add_sizes(rows, "spawn_join", spawn_join, 1);
+  bench::add_sizes(rows, "yield", yield, 4);
   bench::leave_out_sizes(rows, "timer", no_time);
   bench::leave_out_sizes(rows, "channel", no_channel);
   return bench::run_program(CONTENDER, rows, argc, argv);

@@ -89,11 +89,11 @@ pub fn row(name: &str, body: Body, parameter: u64, step: u64) -> Row {
 pub fn leave_out(name: &str, reason: &'static str) -> Row {
     Row { name: name.to_string(), body: Err(reason), parameter: 0, step: 1 }
 }
-/// NAME/1000 to NAME/10000000.
-pub fn add_sizes(rows: &mut Vec<Row>, name: &str, body: Body, all_at_once: bool) {
+/// NAME/1000 to NAME/10000000; an operation count is a multiple of `step_per_size` times the size, or, if that is 0, any number.
+pub fn add_sizes(rows: &mut Vec<Row>, name: &str, body: Body, step_per_size: u64) {
     for power in 3..=7 {
         let size = 10u64.pow(power);
-        rows.push(row(&format!("{name}/{size}"), body, size, if all_at_once { size } else { 1 }));
+        rows.push(row(&format!("{name}/{size}"), body, size, (step_per_size * size).max(1)));
     }
 }
 

@@ -53,10 +53,11 @@ fn yield_rows(run: &'static mut Run, tasks: u64) {
     let inside = runtime.clone();
     runtime.main(async move {
         let mut handles = Vec::with_capacity(tasks as usize);
-        run.start();
         for _ in 0..tasks {
             handles.push(inside.spawn(yielder(run.operations / tasks)));
         }
+        yield_now().await; // all have begun
+        run.start();
         for handle in handles.drain(..) {
             handle.await;
         }
@@ -262,7 +263,7 @@ fn common_rows() -> Vec<Row> {
         row("memory_task", memory_task, 0, 1),
         row("start_teardown", start_teardown, 0, 1),
     ];
-    add_sizes(&mut rows, "spawn_join", spawn_join, true);
-    add_sizes(&mut rows, "yield", yield_rows, true);
+    add_sizes(&mut rows, "spawn_join", spawn_join, 1);
+    add_sizes(&mut rows, "yield", yield_rows, 4);
     rows
 }

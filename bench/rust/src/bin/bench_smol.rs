@@ -243,7 +243,7 @@ fn main() {
         row("memory_connection", memory_connection, 0, 1),
         row("memory_timer", memory_timer, 0, 1),
     ]);
-    add_sizes(&mut rows, "timer", timer, false);
-    add_sizes(&mut rows, "channel", channel, false);
+    add_sizes(&mut rows, "timer", timer, 0);
+    add_sizes(&mut rows, "channel", channel, 0);
     run_program("smol", &rows);
 }
