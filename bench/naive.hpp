@@ -32,13 +32,11 @@ class Co {
     if (handle_) handle_.destroy();
   }
 
-  bool await_ready() const { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> parent) {
+  // For a coroutine that awaits it: what to resume in its place.
+  std::coroutine_handle<> start(std::coroutine_handle<> parent) {
     handle_.promise().parent = parent;
     return handle_;
   }
-  T await_resume() { return std::move(*handle_.promise().value); }
-
   std::coroutine_handle<> handle() const { return handle_; }
   bool done() const { return handle_.done(); }
   T take() { return std::move(*handle_.promise().value); }
@@ -80,8 +78,15 @@ struct Co<T>::promise_type {
   void return_value(T result) { value.emplace(std::move(result)); }
 
   template <class U>
-  Co<U>& await_transform(Co<U>&& child) {
-    return child;
+  struct ChildAwaiter {
+    Co<U>& child;
+    bool await_ready() { return false; }
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiting) { return child.start(awaiting); }
+    U await_resume() { return child.take(); }
+  };
+  template <class U>
+  ChildAwaiter<U> await_transform(Co<U>&& child) {
+    return {child};
   }
   template <class Future>
     requires requires(Future& future, const Waker& waker) { future.poll(waker); }
