@@ -49,12 +49,13 @@ def say(text):
 
 
 class Row:
-    def __init__(self, name, operations, callgrind, system, limit, text, growth=False):
+    def __init__(self, name, operations, callgrind, system, limit, goal, text, growth=False):
         self.name, self.text, self.growth = name, text, growth
         self.operations = None if operations == "auto" else int(operations)
         self.callgrind = None if callgrind == "-" else int(callgrind)
         self.system = system == "yes"
         self.limit = None if limit == "-" else limit
+        self.goal = None if goal == "-" else goal
         self.memory = name.startswith("memory_")
 
 
@@ -299,8 +300,8 @@ def main():
 
     rows = read_rows(os.path.join(options.root, "bench", "rows.tsv"))
     known = {row.name for row in rows}
-    growth = [Row(f"{family}/{size}", "auto", "-", "no", "-", "growth", growth=True) for family in GROWTH for size in settings.sizes]
-    limits = [Row(name, "auto", "-", "no", "-", "limit") for name in programs["limits"].steps if name not in known] \
+    growth = [Row(f"{family}/{size}", "auto", "-", "no", "-", "-", "growth", growth=True) for family in GROWTH for size in settings.sizes]
+    limits = [Row(name, "auto", "-", "no", "-", "-", "limit") for name in programs["limits"].steps if name not in known] \
         if "limits" in programs else []
     for program in programs.values():
         for row in rows:
@@ -382,7 +383,7 @@ def main():
         "contenders": list(programs),
         "missing": missing,
         "left_out": {name: program.left_out for name, program in programs.items() if program.left_out},
-        "rows": [{"name": row.name, "text": row.text, "limit": row.limit, "memory": row.memory} for row in rows if wanted(row)],
+        "rows": [{"name": row.name, "text": row.text, "limit": row.limit, "goal": row.goal, "memory": row.memory} for row in rows if wanted(row)],
         "limits": [row.name for row in limits if wanted(row)],
         "results": results,
         "growth": growth_results,

@@ -83,7 +83,7 @@ def times(data):
             elif name == "assay" or not own:
                 cells.append(short(value))
             else:
-                cells.append(f"{short(value)} ({value / own:.2f})")
+                cells.append(f"{short(value)} ({short(value / own)})")
         if cells[1:] != ["-"] * (len(cells) - 1):
             table.add(*cells)
     return table
@@ -139,12 +139,34 @@ def growth(data):
     return table
 
 
+def goals(data):
+    table = Table("assay", "goal", "measured", "", "best peer")
+    for row in data["rows"]:
+        key = "bytes" if row["memory"] else "ns"
+        own = cell_of(data, row["name"], "assay", key)
+        if not row["goal"] or own is None:
+            continue
+        if row["goal"].startswith("x"):
+            floor = limit_of(data, row)
+            goal = float(row["goal"][1:]) * floor if floor else None
+            said = f"{short(goal)} ({row['goal'][1:]} x limit)"
+        else:
+            goal = float(row["goal"])
+            said = short(goal)
+        rivals = [(value, name) for name in peers(data) if not name.startswith("assay")
+                  and (value := cell_of(data, row["name"], name, key)) is not None]
+        best = f"{short(min(rivals)[0])} {min(rivals)[1]}" if rivals else "-"
+        verdict = "unknown" if goal is None else "met" if own <= goal else "NOT MET"
+        table.add(row["name"], said, short(own), verdict, best)
+    return table
+
+
 def tables(data):
     """(heading, table) of everything there is."""
     found = [("Time", times(data)), ("Instructions per operation", counts(data, "instructions", "instructions")),
              ("Allocations per operation", counts(data, "allocations", "allocations")),
              ("System calls per operation", counts(data, "system_calls", "system calls")),
-             ("Memory", memory(data)), ("Growth", growth(data)), ("Limits of the machine", limits(data))]
+             ("Memory", memory(data)), ("Goals", goals(data)), ("Growth", growth(data)), ("Limits of the machine", limits(data))]
     return [(heading, table) for heading, table in found if len(table.lines) > 1]
 
 
