@@ -4,5 +4,5 @@
 #include "support/drive.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return assay::fuzz::drive<assay::testkit::FramePoolModel, assay::testkit::FramePoolSystem, 28>(data, size);
+  return assay::fuzz::drive<assay::testkit::FramePoolModel, assay::testkit::FramePoolSystem, 20>(data, size);
 }

@@ -4,5 +4,5 @@
 #include "support/drive.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return assay::fuzz::drive<assay::testkit::TaskModel, assay::testkit::TaskSystem, 24>(data, size);
+  return assay::fuzz::drive<assay::testkit::TaskModel, assay::testkit::TaskSystem, 16>(data, size);
 }
