@@ -158,12 +158,11 @@ TEST_SCALE=100        # percent of the usual size, for tests tagged [slow]
 STARTED=$(date +%s)
 VERDICT_SAID=no
 
-# parse_options USAGE-FUNCTION ARG...   The options that all tools share.
+# parse_options ARG...   The options that all tools share. The script has a function usage.
 parse_options() {
-  local usage=$1; shift
   while [ $# -gt 0 ]; do
     case $1 in
-      --help | -h) "$usage"; VERDICT_SAID=yes; exit 0 ;;
+      --help | -h) usage; VERDICT_SAID=yes; exit 0 ;;
       --quick) QUICK=yes ;;
       --level)
         [[ ${2-} = O[01] ]] || bad_usage "--level is O0 or O1, not '${2-}'"

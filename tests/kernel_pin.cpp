@@ -280,7 +280,7 @@ TEST_CASE("I01 PinRc and PinWeak: narrow counters abort before they wrap", "[ker
     std::vector<Rc> strong(254, first);
     CHECK(first.strong_count() == 255);
     CHECK(*strong.back() == 7);
-    check_dies("too many PinRc or PinWeak of one object", [&] { const Rc more = first; });  // NOLINT
+    check_dies("too many PinRc or PinWeak of one object", [&] { const Rc more = first; });
     const Weak weak(first);
     check_dies("too many PinRc or PinWeak of one object", [&] { static_cast<void>(weak.upgrade()); });
     first.check_deep();
@@ -291,7 +291,7 @@ TEST_CASE("I01 PinRc and PinWeak: narrow counters abort before they wrap", "[ker
     for (int i = 0; i < 254; ++i) weak.emplace_back(first);
     CHECK(first.weak_count() == 254);
     check_dies("too many PinRc or PinWeak of one object", [&] { const Weak more(first); });
-    check_dies("too many PinRc or PinWeak of one object", [&] { const Weak more = weak.front(); });  // NOLINT
+    check_dies("too many PinRc or PinWeak of one object", [&] { const Weak more = weak.front(); });
   }
   CHECK(first.weak_count() == 0);
 }
@@ -305,7 +305,7 @@ TEST_CASE("abort: PinRc and PinWeak misuse", "[kernel][pin][abort]") {
   check_dies("a moved-from PinRc was used", [] {
     PinRc<int> first = PinRc<int>::make(1);
     const PinRc<int> second = std::move(first);
-    const PinRc<int> third = first;  // NOLINT
+    const PinRc<int> third = first;
   });
   check_dies("PinWeak::upgrade of an object that is gone; ask expired() first", [] {
     PinWeak<int> weak;
@@ -329,12 +329,12 @@ TEST_CASE("abort: PinRc and PinWeak on another thread", "[kernel][pin][abort]") 
       std::thread([&] { use(strong, mine); }).join();
     };
   };
-  check_dies(rc, elsewhere([](PinRc<int>& strong, PinWeak<int>&) { const PinRc<int> copy = strong; }));  // NOLINT
+  check_dies(rc, elsewhere([](PinRc<int>& strong, PinWeak<int>&) { const PinRc<int> copy = strong; }));
   check_dies(rc, elsewhere([](PinRc<int>& strong, PinWeak<int>&) { static_cast<void>(*strong); }));
   check_dies(rc, elsewhere([](PinRc<int>& strong, PinWeak<int>&) {
                const PinRc<int> taken = std::move(strong);
              }));  // its drop
   check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { static_cast<void>(mine.expired()); }));
-  check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { const PinWeak<int> copy = mine; }));  // NOLINT
+  check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { const PinWeak<int> copy = mine; }));
   check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { const PinWeak<int> taken = std::move(mine); }));
 }

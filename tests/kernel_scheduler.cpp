@@ -184,7 +184,7 @@ TEST_CASE("abort: a function waker copied too often, or dropped twice", "[kernel
   check_dies("too many copies of one function waker are alive", [&] {
     const Waker waker = function_waker(Nothing());
     count_of(waker).exchange_acq_rel(std::uint64_t{1} << 62);
-    const Waker copy = waker;  // NOLINT
+    const Waker copy = waker;
   });
   check_dies("internal: a function waker was dropped twice", [&] {
     const Waker waker = function_waker(Nothing());

@@ -60,7 +60,7 @@ TEST_CASE("A02 extreme README 2: clone adds a reference, and does not give up th
     const Waker copy = *first;
     copy.wake_by_ref();
     Waker(copy).wake();
-    const Waker copy_of_copy = copy;  // NOLINT
+    const Waker copy_of_copy = copy;
     freed_early += testkit::allocation_counts().deletes - before;
   }
   CHECK(freed_early == 0);

@@ -46,7 +46,7 @@ auto elsewhere(void (*use)(Scene&)) {
 TEST_CASE("C13 star s10: a LocalWaker used on another thread aborts cleanly", "[thread][abort][regression]") {
   check_dies(wrong_thread, elsewhere([](Scene& scene) { scene.local.wake_by_ref(); }));
   check_dies(wrong_thread, elsewhere([](Scene& scene) { std::move(scene.local).wake(); }));
-  check_dies(wrong_thread, elsewhere([](Scene& scene) { const LocalWaker copy = scene.local; }));  // NOLINT
+  check_dies(wrong_thread, elsewhere([](Scene& scene) { const LocalWaker copy = scene.local; }));
   check_dies(wrong_thread, elsewhere([](Scene& scene) { const LocalWaker last = std::move(scene.local); }));
 }
 

@@ -119,7 +119,7 @@ TEST_CASE("B21 B22 will_wake: the same task in the same way", "[waker][regressio
   CountingWaker one;
   CountingWaker other;
   const Waker first = one.waker();
-  const Waker copy = first;  // NOLINT
+  const Waker copy = first;
   const Waker second = other.waker();
   CHECK(first.will_wake(first));
   CHECK(first.will_wake(copy));
@@ -265,7 +265,7 @@ TEST_CASE("abort: a waker table that breaks its promises", "[waker][abort]") {
   check_dies_from_level<2>("a waker's clone function returned no vtable", [] {
     static constexpr RawWakerVTable table{never_clone, nothing, nothing, nothing};
     const Waker waker = Waker::from_raw(RawWaker{nullptr, &table});
-    const Waker copy = waker;  // NOLINT
+    const Waker copy = waker;
   });
   check_dies("the value of a Pending poll was taken", [] {
     Poll<int> poll = Pending;
