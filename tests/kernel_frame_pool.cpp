@@ -49,7 +49,7 @@ TEST_CASE("frame pool: blocks of any size are aligned, apart, and counted", "[ke
     for (std::size_t at = 0; at < blocks.at(i).second; ++at) {
       if (bytes[at] != i) FAIL("two blocks overlap");
     }
-    free_frame(blocks.at(i).first);
+    free_frame(blocks.at(i).first, blocks.at(i).second);
     CHECK(frame_pool_stats().freed - before.freed == i + 1);
     check_frame_pool();
   }
@@ -66,7 +66,7 @@ TEST_CASE("frame pool: a steady load takes nothing from malloc", "[kernel][frame
   std::array<void*, 10> blocks{};
   const auto round = [&] {
     for (void*& block : blocks) block = take_frame(size);
-    for (void* const block : blocks) free_frame(block);
+    for (void* const block : blocks) free_frame(block, size);
   };
   for (int i = 0; i < 10; ++i) round();  // more than the quarantine of level 3 is there now
   const std::uint64_t before = news();
@@ -87,7 +87,7 @@ TEST_CASE("frame pool: what is cached is bounded", "[kernel][frame_pool]") {
   constexpr std::size_t count = 3000;  // 6 MB
   for (std::size_t i = 0; i < count; ++i) blocks.push_back(take_frame(size));
   const std::uint64_t before = assay::testkit::allocation_counts().deletes;
-  for (void* const block : blocks) free_frame(block);
+  for (void* const block : blocks) free_frame(block, size);
   const std::size_t cached = check_frame_pool();
   CHECK(cached < count);
   CHECK(cached <= (std::size_t{4} << 20) / size);
@@ -101,14 +101,14 @@ TEST_CASE("frame pool: the quarantine of level 3 hands out a block only after si
   if (!recycles) SKIP("the frame pool passes through in this build");
   trim_frame_pool();
   void* const first = take_frame(100);
-  free_frame(first);
+  free_frame(first, 100);
   void* const second = take_frame(100);
   CHECK((second == first) == (ASSAY_HARDENING_LEVEL < 3));
-  free_frame(second);
+  free_frame(second, 100);
   std::size_t others = 0;
   for (; others < 100; ++others) {
     void* const next = take_frame(100);
-    free_frame(next);
+    free_frame(next, 100);
     if (next == first) break;
   }
   CHECK(others == (ASSAY_HARDENING_LEVEL < 3 ? 0U : 15U));
@@ -125,14 +125,14 @@ TEST_CASE("frame pool: a block may be freed on another thread, and caches go wit
   std::uint64_t stolen = 0;
   std::thread([&] {
     CHECK(frame_pool_stats().taken == 0);
-    free_frame(given);
+    free_frame(given, 100);
     kept = check_frame_pool();
     stolen = frame_pool_stats().freed;
     taken = take_frame(5000);
   }).join();
   CHECK(kept == (recycles ? 1U : 0U));
   CHECK(stolen == 1);
-  free_frame(taken);
+  free_frame(taken, 5000);
   CHECK(frame_pool_stats().taken - before.taken == 1);
   CHECK(frame_pool_stats().freed - before.freed == 1);
   check_frame_pool();
@@ -145,7 +145,7 @@ TEST_CASE("frame pool: frames freed by destructors of thread-locals, before and 
     FramePoolStats* report = nullptr;
     ~Holder() {
       if (block == nullptr) return;
-      free_frame(block);
+      free_frame(block, 100);
       check_frame_pool();
       *report = frame_pool_stats();
     }
@@ -155,11 +155,11 @@ TEST_CASE("frame pool: frames freed by destructors of thread-locals, before and 
   CAPTURE(cache_first);
   FramePoolStats at_the_end{};
   std::thread([cache_first, &at_the_end] {
-    if (cache_first) free_frame(take_frame(100));
+    if (cache_first) free_frame(take_frame(100), 100);
     static thread_local Holder holder;
     holder.report = &at_the_end;
     holder.block = take_frame(100);
-    if (!cache_first) free_frame(take_frame(100));
+    if (!cache_first) free_frame(take_frame(100), 100);
   }).join();
   CHECK(at_the_end.taken == 2);
   CHECK(at_the_end.freed == 2);  // and the leak checker is the judge of where they went
@@ -171,17 +171,20 @@ TEST_CASE("abort: frame pool misuse", "[kernel][frame_pool][abort]") {
   if (recycles) {
     check_dies(words, [] {
       void* const block = take_frame(100);
-      free_frame(block);
-      free_frame(block);
+      free_frame(block, 100);
+      free_frame(block, 100);
     });
   }
   check_dies(words, [] {
     alignas(16) static std::array<std::byte, 256> foreign{};
-    free_frame(foreign.data() + 64);
+    free_frame(foreign.data() + 64, 100);
   });
   check_dies(words, [] {
     void* const block = take_frame(100);
     std::memset(static_cast<std::byte*>(block) - 8, 0, 8);  // a write before the frame
-    free_frame(block);
+    free_frame(block, 100);
   });
+  if (recycles) {
+    check_dies(words, [] { free_frame(take_frame(100), 200); });  // another class than it was taken with
+  }
 }

@@ -62,7 +62,7 @@ TEST_CASE("scheduler: a task's life without an executor", "[kernel][scheduler]")
                                                 return Pending;
                                               }));
     REQUIRE(task != nullptr);
-    detail::TaskHandleOf<int> handle(*scheduler, *task);
+    detail::TaskHandle<int> handle(*scheduler, *task);
     scheduler->check_deep();
     CHECK(scheduler->run_one(nullptr));
     scheduler->check_deep();

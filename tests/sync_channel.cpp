@@ -306,12 +306,12 @@ TEST_CASE("misuse of a channel aborts", "[sync][channel][dies]") {
     static_cast<void>(a.poll(recv));
     static_cast<void>(a.poll(recv));
   });
-  check_dies("a moved-from PinRc was used", [] {
+  check_dies("a Sender was used after it was moved from", [] {
     auto [sender, receiver] = channel<int>(1);
     const auto moved = std::move(sender);
     static_cast<void>(sender.try_send(1));
   });
-  check_dies("a moved-from PinRc was used", [] {
+  check_dies("a Receiver was used after it was moved from", [] {
     auto [sender, receiver] = channel<int>(1);
     const auto moved = std::move(receiver);
     static_cast<void>(receiver.try_recv());

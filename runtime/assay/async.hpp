@@ -11,10 +11,10 @@
 
 #include <coroutine>
 #include <exception>
+#include <optional>
 #include <source_location>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "assay/base/attributes.hpp"
 #include "assay/coroutine.hpp"
@@ -33,22 +33,20 @@ class Outcome {
  public:
   template <class... Args>
   void set_value(Args&&... args) {
-    state_.template emplace<1>(std::forward<Args>(args)...);
+    value_.emplace(std::forward<Args>(args)...);
   }
-  void set_exception(std::exception_ptr error) noexcept { state_.template emplace<2>(std::move(error)); }
+  void set_exception(std::exception_ptr error) noexcept { error_ = std::move(error); }
 
-  bool has_value() const noexcept { return state_.index() == 1; }
-
-  // The value, moved out; or throws the exception.
-  Stored<T> take() {
-    if (state_.index() == 2) std::rethrow_exception(std::move(*std::get_if<2>(&state_)));
-    Stored<T>* const value = std::get_if<1>(&state_);
-    ASSAY_CHECK(value != nullptr, "internal: an outcome was taken before it was there");
-    return std::move(*value);
+  // The value, to be moved out; or throws the exception.
+  Stored<T>&& take() {
+    if (error_ != nullptr) std::rethrow_exception(std::move(error_));
+    ASSAY_CHECK(value_.has_value(), "internal: an outcome was taken before it was there");
+    return std::move(*value_);
   }
 
  private:
-  std::variant<std::monostate, Stored<T>, std::exception_ptr> state_;
+  std::optional<Stored<T>> value_;
+  std::exception_ptr error_;
 };
 
 // From how a value is kept to what the user gets.
@@ -172,7 +170,7 @@ class [[nodiscard("an Async does nothing until it is awaited, polled or spawned"
   using promise_type = detail::AsyncPromise<T>;
 
   // Polls from outside a coroutine. Throws what the coroutine threw.
-  Poll<T> poll(Context& context) {
+  ASSAY_HOT Poll<T> poll(Context& context) {
     if (!coroutine_.poll(context)) return Pending;
     return Ready<Stored<T>>(coroutine_.finished_promise().outcome.take());
   }
@@ -190,11 +188,13 @@ class [[nodiscard("an Async does nothing until it is awaited, polled or spawned"
 
   explicit Async(promise_type& promise) noexcept : coroutine_(promise) {}
 
-  // The result of the finished coroutine, whose frame is freed first.
-  T take_result() {
-    detail::Outcome<T> outcome = std::move(coroutine_.finished_promise().outcome);
-    coroutine_.reset();
-    return detail::unstore<T>(outcome.take());
+  // The result of the finished coroutine, whose frame is gone when this returns or throws.
+  ASSAY_HOT T take_result() {
+    struct End {
+      detail::Coroutine& coroutine;
+      ~End() { coroutine.reset(); }
+    } const end{coroutine_};
+    return detail::unstore<T>(coroutine_.finished_promise().outcome.take());
   }
 
   detail::CoroutineOf<promise_type> coroutine_;

@@ -7,10 +7,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "assay/audited/current.hpp"
 #include "assay/audited/intrusive_list.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/future.hpp"
@@ -23,24 +25,49 @@ namespace detail {
 template <class T>
 class ChannelState;
 
-// Keeps a channel open for sending.
+// Keeps a channel open for sending, and its state in memory.
 template <class T>
 class SendingEnd {
  public:
-  explicit SendingEnd(PinRc<ChannelState<T>> state) noexcept : state_(std::move(state)) { ++state_->open_senders; }
-  SendingEnd(const SendingEnd& other) noexcept : SendingEnd(other.state_) {}
-  SendingEnd(SendingEnd&&) noexcept = default;
+  explicit SendingEnd(ChannelState<T>& state) noexcept : state_(&state) { state.begin_sending(); }
+  SendingEnd(const SendingEnd& other) noexcept : SendingEnd(other.state()) {}
+  SendingEnd(SendingEnd&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   SendingEnd& operator=(SendingEnd other) noexcept {
     std::swap(state_, other.state_);
     return *this;
   }
   ~SendingEnd() {
-    if (!state_.is_empty()) state_->sender_gone();
+    if (state_ != nullptr) state_->end_sending();
   }
-  ChannelState<T>* operator->() const noexcept { return &*state_; }
+  ChannelState<T>& state() const noexcept {
+    ASSAY_CHECK(state_ != nullptr, "a Sender was used after it was moved from");
+    return *state_;
+  }
 
  private:
-  PinRc<ChannelState<T>> state_;
+  ChannelState<T>* state_;
+};
+
+// Keeps a channel's state in memory, for who receives.
+template <class T>
+class ReceivingEnd {
+ public:
+  explicit ReceivingEnd(ChannelState<T>& state) noexcept : state_(&state) { state.begin_receiving(); }
+  ReceivingEnd(const ReceivingEnd& other) noexcept : ReceivingEnd(other.state()) {}
+  ReceivingEnd(ReceivingEnd&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  ReceivingEnd& operator=(ReceivingEnd&& other) = delete;
+  ~ReceivingEnd() {
+    if (state_ != nullptr) state_->end_receiving();
+  }
+  bool is_empty() const noexcept { return state_ == nullptr; }
+  ChannelState<T>& state() const noexcept {
+    ASSAY_CHECK(state_ != nullptr, "a Receiver was used after it was moved from");
+    return *state_;
+  }
+  void swap(ReceivingEnd& other) noexcept { std::swap(state_, other.state_); }
+
+ private:
+  ChannelState<T>* state_;
 };
 
 // A sender in line: its value goes into the queue in its turn, whoever takes the item before it.
@@ -73,30 +100,58 @@ template <class T>
 class [[nodiscard]] ChannelRecv : public audited::ListNode<ChannelRecv<T>> {
  public:
   using Output = std::optional<T>;
-  explicit ChannelRecv(PinRc<ChannelState<T>> state) noexcept : state_(std::move(state)) {}
-  ChannelRecv(ChannelRecv&& other) noexcept : state_(other.state_) { ASSAY_CHECK(!other.started_, moved_after_poll); }
+  explicit ChannelRecv(const ReceivingEnd<T>& channel) noexcept : channel_(channel) {}
+  ChannelRecv(ChannelRecv&& other) noexcept : channel_(std::move(other.channel_)) {
+    ASSAY_CHECK(!other.started_, moved_after_poll);
+  }
   ChannelRecv& operator=(ChannelRecv&&) = delete;
   ~ChannelRecv() {
     if (this->is_linked()) this->unlink();  // before the waker goes, whose end may run code that sends
     // Woken for an item that it did not take: another may wait for it.
-    if (woken_ && !done_) state_->wake_receiver();
+    if (woken_ && !done_) channel_.state().wake_receiver();
   }
 
   Poll<std::optional<T>> poll(Context& context);
 
  private:
   friend class ChannelState<T>;
-  PinRc<ChannelState<T>> state_;
+  ReceivingEnd<T> channel_;
   LocalWaker waker_;
   bool started_ = false;
   bool woken_ = false;
   bool done_ = false;
 };
 
+// One thread. Counts its users, and keeps itself while there are any: that costs less than a PinRc for each.
 template <class T>
 class ChannelState {
  public:
   explicit ChannelState(std::size_t capacity) : ring_(capacity) {}
+
+  static PinRc<ChannelState> make(std::size_t capacity) {
+    PinRc<ChannelState> made = PinRc<ChannelState>::make(capacity);
+    made->self_.emplace(made);
+    return made;
+  }
+
+  void begin_sending() noexcept {
+    check_owner();
+    ASSAY_CHECK(open_senders < std::numeric_limits<std::uint32_t>::max(), "too many Senders of one channel");
+    ++open_senders;
+  }
+  void end_sending() noexcept {
+    check_owner();
+    if (--open_senders == 0) sender_gone();
+  }
+  void begin_receiving() noexcept {
+    check_owner();
+    ASSAY_CHECK(receivers_here_ < std::numeric_limits<std::uint32_t>::max(), "too many recv() of one channel");
+    ++receivers_here_;
+  }
+  void end_receiving() noexcept {
+    check_owner();
+    if (--receivers_here_ == 0 && open_senders == 0) end();
+  }
 
   bool is_full() const noexcept { return count_ == ring_.size() || !senders_.empty(); }
   bool is_empty() const noexcept { return count_ == 0; }
@@ -104,24 +159,18 @@ class ChannelState {
   bool must_wait() const noexcept { return is_empty() && open_senders != 0 && receiver_open; }
 
   void push(T value) {
-    ring_.at((first_ + count_) % ring_.size()).emplace(std::move(value));
+    ring_.at(wrapped(first_ + count_)).emplace(std::move(value));
     ++count_;
-    wake_receiver();
+    if (!receivers_.empty()) wake_receiver();
   }
 
   T pop() {
     std::optional<T>& place = ring_.at(first_);
     T item = std::move(*place);
     place.reset();
-    first_ = (first_ + 1) % ring_.size();
+    first_ = wrapped(first_ + 1);
     --count_;
-    if (ChannelSend<T>* const next = senders_.pop_front()) {
-      next->stage_ = ChannelSend<T>::Stage::accepted;
-      LocalWaker waker = std::exchange(next->waker_, LocalWaker());
-      const SendingEnd<T> sent = std::move(next->channel_);
-      push(std::move(next->value_));
-      std::move(waker).wake();
-    }
+    if (!senders_.empty()) accept_first();
     return item;
   }
 
@@ -133,12 +182,8 @@ class ChannelState {
     }
   }
 
-  void sender_gone() {
-    if (--open_senders != 0) return;
-    while (!receivers_.empty()) wake_receiver();
-  }
-
   void receiver_gone() {
+    check_owner();
     receiver_open = false;
     while (ChannelSend<T>* const next = senders_.pop_front()) {
       next->stage_ = ChannelSend<T>::Stage::refused;
@@ -153,10 +198,40 @@ class ChannelState {
 
   std::size_t size() const noexcept { return count_; }
 
-  std::size_t open_senders = 0;
+  std::uint32_t open_senders = 0;
   bool receiver_open = true;
 
  private:
+  void check_owner() const noexcept {
+    ASSAY_CHECK(owner_ == audited::current_thread_id(), "a channel was used on another thread than the one that made it");
+  }
+
+  void sender_gone() noexcept {
+    const PinRc<ChannelState> kept = *self_;  // what the wakers run may be the end of the last receiver
+    while (!receivers_.empty()) wake_receiver();
+    if (receivers_here_ == 0 && open_senders == 0) end();
+  }
+  // Nobody is left; this object is gone when it returns, unless the caller keeps it.
+  void end() noexcept {
+    const std::optional<PinRc<ChannelState>> last = std::exchange(self_, std::nullopt);
+  }
+
+  // A place in the ring, from a number less than twice its size.
+  std::size_t wrapped(std::size_t place) const noexcept { return place < ring_.size() ? place : place - ring_.size(); }
+
+  // There is room: the first sender in line puts its value into the queue.
+  void accept_first() {
+    ChannelSend<T>& next = *senders_.pop_front();
+    next.stage_ = ChannelSend<T>::Stage::accepted;
+    LocalWaker waker = std::exchange(next.waker_, LocalWaker());
+    const SendingEnd<T> sent = std::move(next.channel_);
+    push(std::move(next.value_));
+    std::move(waker).wake();
+  }
+
+  std::uint32_t receivers_here_ = 0;
+  const std::uint64_t owner_ = audited::current_thread_id();
+  std::optional<PinRc<ChannelState>> self_;
   std::vector<std::optional<T>> ring_;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
@@ -166,27 +241,27 @@ class ChannelState {
 
 template <class T>
 Poll<bool> ChannelSend<T>::poll(Context& context) {
-  switch (stage_) {
-    case Stage::fresh:
-      if (!channel_->receiver_open) break;
-      if (!channel_->is_full()) {
-        stage_ = Stage::done;
-        const SendingEnd<T> sent = std::move(channel_);
-        sent->push(std::move(value_));
-        return Ready(true);
-      }
-      stage_ = Stage::waiting;
-      channel_->wait(*this);
-      [[fallthrough]];
-    case Stage::waiting:
-      // Copying or dropping a waker may run code that receives: the line is joined before, and looked at after.
-      if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
-      if (stage_ == Stage::waiting) return Pending;
-      waker_ = LocalWaker();
-      break;
-    case Stage::accepted:
-    case Stage::refused: break;
-    case Stage::done: ASSAY_CHECK(stage_ != Stage::done, polled_after_ready);
+  if (stage_ == Stage::fresh) {
+    ChannelState<T>& state = channel_.state();
+    if (!state.receiver_open) {
+      stage_ = Stage::done;
+      return Ready(false);
+    }
+    if (!state.is_full()) {
+      stage_ = Stage::done;
+      const SendingEnd<T> sent = std::move(channel_);
+      state.push(std::move(value_));
+      return Ready(true);
+    }
+    stage_ = Stage::waiting;
+    state.wait(*this);
+  }
+  ASSAY_CHECK(stage_ != Stage::done, polled_after_ready);
+  if (stage_ == Stage::waiting) {
+    // Copying or dropping a waker may run code that receives: the line is joined before, and looked at after.
+    if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
+    if (stage_ == Stage::waiting) return Pending;
+    waker_ = LocalWaker();
   }
   return Ready(std::exchange(stage_, Stage::done) == Stage::accepted);
 }
@@ -194,22 +269,23 @@ Poll<bool> ChannelSend<T>::poll(Context& context) {
 template <class T>
 Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
   ASSAY_CHECK(!done_, polled_after_ready);
+  ChannelState<T>& state = channel_.state();
   started_ = true;
-  if (state_->must_wait()) {
+  if (state.must_wait()) {
     woken_ = false;
-    if (!this->is_linked()) state_->wait(*this);
+    if (!this->is_linked()) state.wait(*this);
     // Copying or dropping a waker may run code that sends: the line is joined before, and looked at after.
     if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
-    if (state_->must_wait()) {
-      if (!this->is_linked()) state_->wait(*this);
+    if (state.must_wait()) {
+      if (!this->is_linked()) state.wait(*this);
       return Pending;
     }
   }
   if (this->is_linked()) this->unlink();
   waker_ = LocalWaker();
   done_ = true;
-  if (state_->is_empty()) return Ready(std::optional<T>());
-  return Ready(std::optional<T>(state_->pop()));
+  if (state.is_empty()) return Ready(std::optional<T>());
+  return Ready(std::optional<T>(state.pop()));
 }
 
 }  // namespace detail
@@ -218,19 +294,20 @@ Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
 template <class T>
 class Sender {
  public:
-  explicit Sender(PinRc<detail::ChannelState<T>> state) noexcept : channel_(std::move(state)) {}
+  explicit Sender(detail::ChannelState<T>& state) noexcept : channel_(state) {}
 
   // A Future of whether the value went into the queue; false when the receiver is gone. First come, first served.
   detail::ChannelSend<T> send(T value) { return detail::ChannelSend<T>(channel_, std::move(value)); }
 
   // Without waiting, and never past those who wait: the value again if it could not go in.
   std::optional<T> try_send(T value) {
-    if (!channel_->receiver_open || channel_->is_full()) return std::optional<T>(std::move(value));
-    channel_->push(std::move(value));
+    detail::ChannelState<T>& state = channel_.state();
+    if (!state.receiver_open || state.is_full()) return std::optional<T>(std::move(value));
+    state.push(std::move(value));
     return std::nullopt;
   }
 
-  bool is_closed() const noexcept { return !channel_->receiver_open; }
+  bool is_closed() const noexcept { return !channel_.state().receiver_open; }
 
  private:
   detail::SendingEnd<T> channel_;
@@ -241,37 +318,38 @@ class Sender {
 template <class T>
 class Receiver {
  public:
-  explicit Receiver(PinRc<detail::ChannelState<T>> state) noexcept : state_(std::move(state)) {}
+  explicit Receiver(detail::ChannelState<T>& state) noexcept : channel_(state) {}
   Receiver(Receiver&&) noexcept = default;
   Receiver& operator=(Receiver&& other) noexcept {
     Receiver taken(std::move(other));  // the channel that was received from before closes now
-    std::swap(state_, taken.state_);
+    channel_.swap(taken.channel_);
     return *this;
   }
   ~Receiver() {
-    if (!state_.is_empty()) state_->receiver_gone();
+    if (!channel_.is_empty()) channel_.state().receiver_gone();
   }
 
   // A Future of the next item; of nothing, when all senders are gone and the queue is empty.
-  detail::ChannelRecv<T> recv() { return detail::ChannelRecv<T>(state_); }
+  detail::ChannelRecv<T> recv() { return detail::ChannelRecv<T>(channel_); }
 
   std::optional<T> try_recv() {
-    if (state_->is_empty()) return std::nullopt;
-    return state_->pop();
+    detail::ChannelState<T>& state = channel_.state();
+    if (state.is_empty()) return std::nullopt;
+    return state.pop();
   }
 
-  std::size_t size() const noexcept { return state_->size(); }
+  std::size_t size() const noexcept { return channel_.state().size(); }
 
  private:
-  PinRc<detail::ChannelState<T>> state_;
+  detail::ReceivingEnd<T> channel_;
 };
 
 // A queue of at most `capacity` items (at least 1). One allocation for the state, one for the queue.
 template <class T>
 std::pair<Sender<T>, Receiver<T>> channel(std::size_t capacity) {
   ASSAY_CHECK(capacity > 0, "channel() was given a capacity of 0; it must be at least 1");
-  auto state = PinRc<detail::ChannelState<T>>::make(capacity);
-  return {Sender<T>(state), Receiver<T>(state)};
+  const auto state = detail::ChannelState<T>::make(capacity);
+  return {Sender<T>(*state), Receiver<T>(*state)};
 }
 
 }  // namespace assay

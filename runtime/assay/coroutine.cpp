@@ -5,28 +5,6 @@
 
 namespace assay::detail {
 
-void ChainFrame::suspend_on(Leaf& leaf) noexcept {
-  ASSAY_CHECK(root_ != nullptr && root_->top_ == this, "internal: a coroutine waits that is not the innermost");
-  ASSAY_ASSERT(root_->leaf_ == nullptr, "internal: a coroutine waits on two futures");
-  root_->leaf_ = &leaf;
-}
-
-Context& ChainFrame::context() const noexcept {
-  ASSAY_CHECK(root_ != nullptr && root_->context_ != nullptr,
-              "a coroutine of assay was resumed by something else than a poll");
-  return *root_->context_;
-}
-
-void ChainFrame::finish() noexcept {
-  ASSAY_CHECK(root_ != nullptr && root_->top_ == this, "internal: a coroutine finished that is not the innermost");
-  root_->top_ = parent_;
-  root_ = nullptr;
-  parent_ = nullptr;
-  mark_finished();
-}
-
-Coroutine::Coroutine(Coroutine&& other) noexcept { take_over(other); }
-
 Coroutine& Coroutine::operator=(Coroutine&& other) noexcept {
   if (this == &other) return *this;
   reset();
@@ -34,58 +12,16 @@ Coroutine& Coroutine::operator=(Coroutine&& other) noexcept {
   return *this;
 }
 
-void Coroutine::take_over(Coroutine& other) noexcept {
-  ASSAY_CHECK(other.frame_ == nullptr || other.frame_->root_ == nullptr, "an Async was moved after its first poll");
-  frame_ = std::exchange(other.frame_, nullptr);
-  if (frame_ != nullptr) frame_->owner_ = this;
-}
-
-bool Coroutine::poll(Context& context) noexcept {
+// What poll() finds when nothing of it waits: its first poll, or a mistake.
+void Coroutine::become_root() noexcept {
   ASSAY_CHECK(frame_ != nullptr, "an Async was polled that is empty: moved from, or awaited to its end");
   ASSAY_CHECK(!frame_->is_finished(), "an Async was polled again after it was Ready");
-  ASSAY_CHECK(context_ == nullptr, "an Async was polled from inside its own poll");
-  if (frame_->root_ == nullptr) {
-    frame_->root_ = this;
-    top_ = frame_;
-  }
-  ASSAY_CHECK(frame_->root_ == this, "an Async was polled while a coroutine awaits it");
-  context_ = &context;
-  context.enter();
-  if (leaf_ == nullptr || leaf_->poll_leaf(context)) {
-    leaf_ = nullptr;
-    do {
-      top_->resume();
-    } while (top_ != nullptr && leaf_ == nullptr);
-  }
-  context.leave();
-  context_ = nullptr;
-  return top_ == nullptr;
+  ASSAY_CHECK(frame_->root_ == nullptr, "an Async was polled while a coroutine awaits it");
+  frame_->root_ = this;
+  top_ = frame_;
 }
 
-void Coroutine::await_from(ChainFrame& parent) noexcept {
-  ASSAY_CHECK(frame_ != nullptr, "co_await of an Async that is empty: moved from, or awaited already");
-  ASSAY_CHECK(frame_->is_fresh() && frame_->root_ == nullptr, "co_await of an Async that was polled or awaited before");
-  ASSAY_CHECK(parent.root_ != nullptr && parent.root_->top_ == &parent,
-              "internal: a coroutine awaits that is not the innermost");
-  frame_->root_ = parent.root_;
-  frame_->parent_ = &parent;
-  parent.root_->top_ = frame_;
-}
-
-ChainFrame& Coroutine::finished_frame() const noexcept {
-  ASSAY_CHECK(frame_ != nullptr && frame_->is_finished(), "the result of a coroutine was asked for that has not finished");
-  return *frame_;
-}
-
-// The owner forgets the frame first, so nothing refers to it while its destructors run.
-void Coroutine::destroy(ChainFrame& frame) noexcept {
-  ASSAY_ASSERT(frame.owner_ != nullptr && frame.owner_->frame_ == &frame, "internal: a coroutine's owner is wrong");
-  frame.owner_->frame_ = nullptr;
-  frame.destroy();
-}
-
-void Coroutine::reset() noexcept {
-  if (frame_ == nullptr) return;
+void Coroutine::reset_unfinished() noexcept {
   ASSAY_CHECK(context_ == nullptr, "an Async was destroyed from inside its own poll");
   if (frame_->root_ != nullptr) {
     ASSAY_CHECK(frame_->root_ == this, "an Async was destroyed while a coroutine awaits it");

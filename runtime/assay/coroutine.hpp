@@ -88,18 +88,44 @@ class ChainFrame : public audited::Frame {
 
 class Coroutine {
  public:
-  Coroutine(Coroutine&& other) noexcept;
+  Coroutine(Coroutine&& other) noexcept { take_over(other); }
   Coroutine& operator=(Coroutine&& other) noexcept;
   ~Coroutine() { reset(); }
 
   // Polls as a root. True: finished, its result is in the promise.
-  bool poll(Context& context) noexcept;
+  ASSAY_HOT bool poll(Context& context) noexcept {
+    ASSAY_CHECK(context_ == nullptr, "an Async was polled from inside its own poll");
+    if (leaf_ == nullptr) become_root();  // a leaf lies in a chain that has begun
+    context_ = &context;
+    context.enter();
+    if (leaf_ == nullptr || leaf_->poll_leaf(context)) {
+      leaf_ = nullptr;
+      do {
+        top_->resume();
+      } while (top_ != nullptr && leaf_ == nullptr);
+    }
+    context.leave();
+    context_ = nullptr;
+    return top_ == nullptr;
+  }
 
   // Becomes the innermost frame of the chain in which `parent` is innermost now.
-  void await_from(ChainFrame& parent) noexcept;
+  ASSAY_HOT void await_from(ChainFrame& parent) noexcept {
+    ASSAY_CHECK(frame_ != nullptr, "co_await of an Async that is empty: moved from, or awaited already");
+    ASSAY_CHECK(frame_->is_fresh() && frame_->root_ == nullptr, "co_await of an Async that was polled or awaited before");
+    Coroutine* const root = parent.root_;
+    ASSAY_CHECK(root != nullptr && root->top_ == &parent, "internal: a coroutine awaits that is not the innermost");
+    frame_->root_ = root;
+    frame_->parent_ = &parent;
+    root->top_ = frame_;
+  }
 
   // Destroys what is left: the chain, innermost first, or the fresh or finished frame.
-  void reset() noexcept;
+  void reset() noexcept {
+    if (frame_ == nullptr) return;
+    if (frame_->is_finished()) return destroy(*frame_);  // no local of it is left
+    reset_unfinished();
+  }
 
   // Where the innermost coroutine waits, or null.
   const std::source_location* waiting_at() const noexcept { return leaf_ != nullptr ? &leaf_->where() : nullptr; }
@@ -111,15 +137,31 @@ class Coroutine {
   // Takes over a frame that was just made.
   explicit Coroutine(ChainFrame& frame) noexcept : frame_(&frame) { frame.owner_ = this; }
 
-  ChainFrame& finished_frame() const noexcept;
+  ChainFrame& finished_frame() const noexcept {
+    ASSAY_CHECK(frame_ != nullptr && frame_->is_finished(), "the result of a coroutine was asked for that has not finished");
+    return *frame_;
+  }
 
  private:
   friend class ChainFrame;
 
   static constexpr unsigned max_fresh_nesting = 2000;
 
-  void take_over(Coroutine& other) noexcept;
-  static void destroy(ChainFrame& frame) noexcept;
+  void take_over(Coroutine& other) noexcept {
+    ASSAY_CHECK(other.frame_ == nullptr || other.frame_->root_ == nullptr, "an Async was moved after its first poll");
+    frame_ = std::exchange(other.frame_, nullptr);
+    if (frame_ != nullptr) frame_->owner_ = this;
+  }
+
+  // The owner forgets the frame first, so nothing refers to it while its destructors run.
+  static void destroy(ChainFrame& frame) noexcept {
+    ASSAY_ASSERT(frame.owner_ != nullptr && frame.owner_->frame_ == &frame, "internal: a coroutine's owner is wrong");
+    frame.owner_->frame_ = nullptr;
+    frame.destroy();
+  }
+
+  ASSAY_COLD void become_root() noexcept;
+  void reset_unfinished() noexcept;
 
   ChainFrame* frame_ = nullptr;
   // Of a root:
@@ -127,6 +169,26 @@ class Coroutine {
   Leaf* leaf_ = nullptr;
   Context* context_ = nullptr;  // while it is being polled
 };
+
+inline void ChainFrame::suspend_on(Leaf& leaf) noexcept {
+  ASSAY_CHECK(root_ != nullptr && root_->top_ == this, "internal: a coroutine waits that is not the innermost");
+  ASSAY_ASSERT(root_->leaf_ == nullptr, "internal: a coroutine waits on two futures");
+  root_->leaf_ = &leaf;
+}
+
+inline Context& ChainFrame::context() const noexcept {
+  ASSAY_CHECK(root_ != nullptr && root_->context_ != nullptr,
+              "a coroutine of assay was resumed by something else than a poll");
+  return *root_->context_;
+}
+
+inline void ChainFrame::finish() noexcept {
+  ASSAY_CHECK(root_ != nullptr && root_->top_ == this, "internal: a coroutine finished that is not the innermost");
+  root_->top_ = parent_;
+  root_ = nullptr;
+  parent_ = nullptr;
+  mark_finished();
+}
 
 // A Coroutine that knows its promise's type.
 template <class Promise>

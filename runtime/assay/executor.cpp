@@ -100,12 +100,18 @@ void Executor::enter(const char* message) const noexcept {
   ASSAY_CHECK(!in_turn_, message);
 }
 
-// Polls one ready task, after a look around when that is due. False: nothing is ready.
-bool Executor::step() {
+// Polls ready tasks, after a look around when that is due, until the next one is, or `until` is done. 0: nothing is ready.
+std::size_t Executor::run_some(const TaskHeader* until) {
   if (polls_since_visit_ >= options_.polls_per_visit || !scheduler_->has_ready()) visit();
-  if (!scheduler_->run_one(this)) return false;
-  ++polls_since_visit_;
-  return true;
+  const std::size_t taken = scheduler_->run(this, options_.polls_per_visit - polls_since_visit_, until);
+  polls_since_visit_ += static_cast<std::uint32_t>(taken);
+  return taken;
+}
+
+void Executor::run_until_done(const TaskHeader& task) {
+  while (!task.has(TaskFlags::done)) {
+    if (run_some(&task) == 0) wait();
+  }
 }
 
 // Queues what other threads, timers and file descriptors have woken. Does not block.
@@ -140,7 +146,7 @@ std::size_t Executor::run_until_stalled() {
   enter("Executor::run_until_stalled was called from inside this executor");
   const Turn turn(*this);
   const std::uint64_t before = scheduler_->stats().polls;
-  while (step()) {
+  while (run_some(nullptr) != 0) {
   }
   if (embedding_ != nullptr) arm_pollable_fd();
   return scheduler_->stats().polls - before;

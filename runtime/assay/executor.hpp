@@ -170,7 +170,9 @@ class Executor final : private detail::SchedulerEvents {
   // (By value, so that compilers see, and refuse, a coroutine whose arguments will be gone.)
   template <class T>
   JoinHandle<T> spawn(Async<T> future ASSAY_LIFETIMEBOUND) {
-    return spawn(TaskName("task"), std::move(future));
+    auto* const task = make_task(TaskName("task"), std::move(future));
+    if (task == nullptr) throw ExecutorFull();
+    return handle_of(*task);
   }
   template <class T>
   JoinHandle<T> spawn(TaskName name, Async<T> future ASSAY_LIFETIMEBOUND) {
@@ -226,10 +228,8 @@ class Executor final : private detail::SchedulerEvents {
     using Output = typename F::Output;
     audited::Task<detail::Borrowing<F>>* const task = scheduler_->spawn<detail::Borrowing<F>>("block_on", future);
     if (task == nullptr) throw ExecutorFull();
-    detail::TaskHandleOf<Output> handle(*scheduler_, *task);
-    while (!handle.is_done()) {
-      if (!step()) wait();
-    }
+    detail::TaskHandle<Output> handle(*scheduler_, *task);
+    run_until_done(*task);
     return detail::unstore<Output>(handle.take());
   }
   template <Future F>
@@ -291,7 +291,7 @@ class Executor final : private detail::SchedulerEvents {
 
   template <class T>
   JoinHandle<T> handle_of(audited::TaskOf<T>& task) {
-    return JoinHandle<T>(detail::TaskHandleOf<T>(*scheduler_, task));
+    return JoinHandle<T>(detail::TaskHandle<T>(*scheduler_, task));
   }
 
   template <class F>
@@ -310,7 +310,8 @@ class Executor final : private detail::SchedulerEvents {
   void on_stranded(audited::TaskHeader& task) noexcept override;
 
   void enter(const char* message) const noexcept;
-  bool step();
+  void run_until_done(const audited::TaskHeader& task);
+  std::size_t run_some(const audited::TaskHeader* until);
   void visit();
   void wait();
   void wait_for_events(std::optional<Duration> timeout);

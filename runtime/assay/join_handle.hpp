@@ -28,13 +28,10 @@ class [[nodiscard("dropping a JoinHandle cancels its task; detach() lets it run 
 
   JoinHandle() noexcept = default;
   // For Executor: wraps the handle of a task that was just spawned.
-  explicit JoinHandle(detail::TaskHandleOf<T> handle) noexcept : handle_(std::move(handle)) {}
+  explicit JoinHandle(detail::TaskHandle<T> handle) noexcept : handle_(std::move(handle)) {}
 
   Poll<T> poll(Context& context) {
-    if (!handle_.is_done()) {
-      handle_.set_joiner(context.local_waker());
-      if (!handle_.is_done()) return Pending;
-    }
+    if (!handle_.is_done_or_wakes(context.local_waker())) return Pending;
     return Ready<Stored<T>>(take());
   }
 
@@ -61,12 +58,12 @@ class [[nodiscard("dropping a JoinHandle cancels its task; detach() lets it run 
 
  private:
   Stored<T> take() {
-    detail::TaskHandleOf<T> mine = std::move(handle_);  // gone when this returns or throws
+    detail::TaskHandle<T> mine = std::move(handle_);  // gone when this returns or throws
     if (mine.is_cancelled()) throw TaskCancelled();
     return mine.take();
   }
 
-  detail::TaskHandleOf<T> handle_;
+  detail::TaskHandle<T> handle_;
 };
 
 }  // namespace assay

@@ -3,56 +3,53 @@
 
 namespace assay::detail {
 
-// (1)
-void Scheduler::start(TaskHeader& task, const char* name) noexcept {
-  task.name = name;
-  task.id = ++last_id_;
-  ++stats_.spawned;
-  wake(task);
-  if (closing_) cancel(task);  // too late to run: it ends at once, like all others
-}
-
-// (3)
-bool Scheduler::run_one(Executor* executor) noexcept {
-  ASSAY_CHECK(!running_, "internal: a task was polled inside another's poll");
-  TaskHeader* const task = dequeue();
-  if (task == nullptr) return false;
-  if (task->has(TaskFlags::done)) {
-    free_if_unused(*task);
-  } else if (task->has(TaskFlags::woken)) {
-    poll(*task, executor);
-  } else if (task->is_stranded()) {
-    report_stranded(*task);
-  }
-  return true;
-}
-
-void Scheduler::poll(TaskHeader& task, Executor* executor) noexcept {
+ASSAY_HOT void Scheduler::poll(TaskHeader& task, Executor* executor) noexcept {
   task.flags = (task.flags & ~TaskFlags::woken) | TaskFlags::running;
   ++stats_.polls;
   running_ = true;
   const bool ready = poll_task(task, executor);
   running_ = false;
-  adopt_group(task);
-  if (ready) {  // (6)
-    ++(task.has(TaskFlags::has_exception) ? stats_.threw : stats_.completed);
-    if (task.has(TaskFlags::cancel)) task.flags |= TaskFlags::cancelled;
-    finish(task);
-  } else if (task.has(TaskFlags::cancel)) {  // (6)
-    end_future(task);
-  } else {
-    task.flags &= ~TaskFlags::running;
-    if (task.has(TaskFlags::woken)) {
-      enqueue(task);  // (4)
-    } else if (task.is_stranded()) {  // (5)
-      report_stranded(task);
-    }
+  if (shared_word(task) != 0) adopt_group(task);
+  if (ready || task.has(TaskFlags::cancel)) return end_poll(task, ready);
+  task.flags &= ~TaskFlags::running;
+  if (task.has(TaskFlags::woken)) {
+    enqueue(task);  // (4)
+  } else if (task.is_stranded()) {  // (5)
+    report_stranded(task);
   }
 }
 
-// Rule 1. The word is read after the poll, so every Waker made in it is seen, by whichever thread it was made.
+// (3)
+std::size_t Scheduler::run(Executor* executor, std::size_t most, const TaskHeader* until) noexcept {
+  ASSAY_CHECK(!running_, "internal: a task was polled inside another's poll");
+  std::size_t taken = 0;
+  while (taken < most) {
+    TaskHeader* const task = dequeue();
+    if (task == nullptr) break;
+    ++taken;
+    if (task->has(TaskFlags::done)) {
+      free_if_unused(*task);
+    } else if (task->has(TaskFlags::woken)) {
+      poll(*task, executor);
+    } else if (task->is_stranded()) {
+      report_stranded(*task);
+    }
+    if (until != nullptr && until->has(TaskFlags::done)) break;
+  }
+  return taken;
+}
+
+// (6)
+void Scheduler::end_poll(TaskHeader& task, bool ready) noexcept {
+  if (!ready) return end_future(task);
+  ++(task.has(TaskFlags::has_exception) ? stats_.threw : stats_.completed);
+  if (task.has(TaskFlags::cancel)) task.flags |= TaskFlags::cancelled;
+  finish(task);
+}
+
+// Rule 1: the word is not 0. It was read after the poll, so every Waker made in it was seen, by whichever thread it was made.
 void Scheduler::adopt_group(TaskHeader& task) noexcept {
-  if (task.has(TaskFlags::group) || shared_word(task) == 0) return;
+  if (task.has(TaskFlags::group)) return;
   task.flags |= TaskFlags::group;
   retain_inbox();
 }
@@ -153,7 +150,18 @@ void Scheduler::release_local(TaskHeader& task) noexcept {
   free_if_unused(task);
 }
 
+void Scheduler::set_joiner(TaskHeader& task, const LocalWaker& waker) noexcept {
+  LocalWaker next = waker;
+  std::swap(task.joiner, next);  // the previous one is dropped last
+}
+
 void Scheduler::drop_handle(TaskHeader& task) noexcept {
+  // What is left of most tasks when they have been awaited.
+  if (task.flags == (TaskFlags::done | TaskFlags::handle) && task.local_wakers == 0 && task.joiner.is_noop()) {
+    check_owner();
+    task.flags = TaskFlags::done;
+    return free_if_unused(task);
+  }
   const LocalWaker joiner = std::move(task.joiner);  // not woken: who awaited has just given that up
   cancel(task);
   release_handle(task);
@@ -218,43 +226,6 @@ void Scheduler::check_deep() noexcept {
   check_inbox();
   ASSAY_CHECK(queued == check_ready(), "internal: the ready queue and the tasks marked queued differ");
   slab_.check_deep();
-}
-
-TaskHandle::TaskHandle(Scheduler& scheduler, TaskHeader& task) noexcept
-    : scheduler_(&scheduler), task_(&task), generation_(task.generation) {
-  ASSAY_CHECK(!task.has(TaskFlags::handle), "internal: a task was given two handles");
-  ASSAY_ASSERT(!task.has(TaskFlags::running), "internal: a task was given its handle while it ran");
-  task.flags |= TaskFlags::handle;
-}
-
-TaskHandle::~TaskHandle() {
-  if (task_ != nullptr) scheduler_->drop_handle(task());
-}
-
-TaskHeader& TaskHandle::task() const noexcept {
-  ASSAY_CHECK(task_ != nullptr, "a JoinHandle was used after it was awaited to its end, detached or moved from");
-  ASSAY_ASSERT(task_->generation == generation_, "internal: a JoinHandle outlived its task");
-  scheduler_->check_owner();
-  return *task_;
-}
-
-void TaskHandle::set_joiner(const LocalWaker& waker) noexcept {
-  TaskHeader& mine = task();
-  ASSAY_CHECK(!mine.has(TaskFlags::running), "a task awaits its own JoinHandle: it would wait for ever");
-  if (mine.joiner.will_wake(waker)) return;
-  LocalWaker next = waker;
-  std::swap(mine.joiner, next);  // the previous one is dropped last
-}
-
-void TaskHandle::cancel() noexcept {
-  TaskHeader& mine = task();  // before scheduler_ is used: an empty handle has none
-  scheduler_->cancel(mine);
-}
-
-void TaskHandle::detach() noexcept {
-  TaskHeader& mine = task();
-  task_ = nullptr;
-  scheduler_->detach(mine);
 }
 
 }  // namespace assay::detail

@@ -64,19 +64,24 @@ class Scheduler final : public audited::TaskCore {
   // A new task, its future constructed from args; queued for its first poll. Null: full, and growth is off. Throws
   // std::bad_alloc and what F's constructor throws, and then nothing has happened.
   template <class F, class... Args>
-  audited::Task<F>* spawn(const char* name, Args&&... args) {
+  ASSAY_HOT audited::Task<F>* spawn(const char* name, Args&&... args) {
     check_owner();
-    const Slab::Taken taken = slab_.try_take(sizeof(audited::Task<F>));
-    if (taken.slot == nullptr) return nullptr;
-    Making making(*this, taken.slot);
-    audited::Task<F>& task = make_task<F>(*taken.record, std::forward<Args>(args)...);
+    constexpr std::size_t size_class = Slab::class_of(sizeof(audited::Task<F>));
+    SlabSlot* const slot = slab_.try_take(sizeof(audited::Task<F>), size_class);
+    if (slot == nullptr) return nullptr;
+    Making making(*this, *slot);
+    audited::Task<F>& task = make_task<F>(*slot, std::forward<Args>(args)...);
     making.done();
     start(task, name);
     return &task;
   }
 
   // Polls the task at the head of the ready queue. False: the queue is empty.
-  bool run_one(Executor* executor) noexcept;
+  bool run_one(Executor* executor) noexcept { return run(executor, 1) != 0; }
+
+  // Takes up to `most` tasks from the head of the ready queue, and polls those that are to be polled; stops when `until` is
+  // done. Returns how many it took.
+  std::size_t run(Executor* executor, std::size_t most, const TaskHeader* until = nullptr) noexcept;
 
   // Queues what other threads woke, and takes back what they released.
   void drain_inbox() noexcept;
@@ -89,6 +94,9 @@ class Scheduler final : public audited::TaskCore {
 
   // Destroys the future now; of the task that is being polled: when its poll returns. Does nothing to one that is done.
   void cancel(TaskHeader& task) noexcept;
+
+  // Who is woken when the task is done.
+  static void set_joiner(TaskHeader& task, const LocalWaker& waker) noexcept;
 
   // The handle lets go of its task: cancels it, or lets it run on by itself.
   void drop_handle(TaskHeader& task) noexcept;
@@ -123,11 +131,11 @@ class Scheduler final : public audited::TaskCore {
   // While the constructor of a future runs, which may throw: gives the slot back unless a task came of it.
   class Making {
    public:
-    Making(Scheduler& scheduler, std::byte* slot) noexcept : scheduler_(scheduler), slot_(slot) { ++scheduler_.making_; }
+    Making(Scheduler& scheduler, SlabSlot& slot) noexcept : scheduler_(scheduler), slot_(&slot) { ++scheduler_.making_; }
     ~Making() {
       if (slot_ == nullptr) return;
       --scheduler_.making_;
-      scheduler_.slab_.release(slot_);
+      scheduler_.slab_.release(*slot_);
     }
     Making(const Making&) = delete;
     Making& operator=(const Making&) = delete;
@@ -138,7 +146,7 @@ class Scheduler final : public audited::TaskCore {
 
    private:
     Scheduler& scheduler_;
-    std::byte* slot_;
+    SlabSlot* slot_;
   };
 
   // Calls visit(TaskHeader&) for each task in memory, done or not. `visit` may make and free tasks.
@@ -152,8 +160,16 @@ class Scheduler final : public audited::TaskCore {
   void local_wakers_gone(TaskHeader& task) noexcept override { release_local(task); }
   void raise() noexcept override { wakeup_.raise(); }
 
-  void start(TaskHeader& task, const char* name) noexcept;
+  // (1) in the diagram of audited/task.hpp
+  void start(TaskHeader& task, const char* name) noexcept {
+    task.name = name;
+    task.id = ++last_id_;
+    ++stats_.spawned;
+    wake(task);
+    if (closing_) cancel(task);  // too late to run: it ends at once, like all others
+  }
   void poll(TaskHeader& task, Executor* executor) noexcept;
+  void end_poll(TaskHeader& task, bool ready) noexcept;
   void end_future(TaskHeader& task) noexcept;
   void finish(TaskHeader& task) noexcept;
   void adopt_group(TaskHeader& task) noexcept;
@@ -191,71 +207,81 @@ class SchedulerOwner {
   Scheduler* scheduler_;
 };
 
-// Owns a task's outcome: the half of a JoinHandle that does not know its type. Dropping it cancels the task.
+// Owns the outcome of a task whose future yields a T. Dropping it cancels the task.
+template <class T>
 class TaskHandle {
  public:
   TaskHandle() noexcept = default;
   // Takes over the handle of a task that was just spawned.
-  TaskHandle(Scheduler& scheduler, TaskHeader& task) noexcept;
+  TaskHandle(Scheduler& scheduler, audited::TaskOf<T>& task) noexcept
+      : scheduler_(&scheduler), task_(&task), generation_(task.slot->generation()) {
+    ASSAY_CHECK(!task.has(TaskFlags::handle), "internal: a task was given two handles");
+    ASSAY_ASSERT(!task.has(TaskFlags::running), "internal: a task was given its handle while it ran");
+    task.flags |= TaskFlags::handle;
+  }
   TaskHandle(TaskHandle&& other) noexcept
       : scheduler_(other.scheduler_), task_(std::exchange(other.task_, nullptr)), generation_(other.generation_) {}
-  TaskHandle& operator=(TaskHandle&&) = delete;
-  ~TaskHandle();
+  // Lets go of the task it had, which is cancelled, before this returns; `other` is empty then. That comes last (rule 3): the
+  // destructor of the old task's future finds the new task here.
+  TaskHandle& operator=(TaskHandle&& other) noexcept {
+    TaskHandle taken(std::move(other));
+    std::swap(scheduler_, taken.scheduler_);
+    std::swap(task_, taken.task_);
+    std::swap(generation_, taken.generation_);
+    return *this;
+  }
+  ~TaskHandle() {
+    if (task_ != nullptr) scheduler_->drop_handle(task());
+  }
 
   bool is_empty() const noexcept { return task_ == nullptr; }
-  bool is_done() const noexcept { return task().has(TaskFlags::done) && !task().has(TaskFlags::running); }
+  bool is_done() const noexcept { return is_over(task()); }
   bool is_cancelled() const noexcept { return task().has(TaskFlags::cancelled); }
   bool is_running() const noexcept { return task().has(TaskFlags::running); }
   std::uint64_t id() const noexcept { return task().id; }
   const char* name() const noexcept { return task().name; }
 
-  // Who is woken when the task is done; the last one set counts.
-  void set_joiner(const LocalWaker& waker) noexcept;
-  void cancel() noexcept;
-  void detach() noexcept;
-
- protected:
-  TaskHeader& task() const noexcept;
-  void swap(TaskHandle& other) noexcept {
-    std::swap(scheduler_, other.scheduler_);
-    std::swap(task_, other.task_);
-    std::swap(generation_, other.generation_);
+  // True: the task is done. False: `waker` is woken when it is; the last one set counts.
+  bool is_done_or_wakes(const LocalWaker& waker) noexcept {
+    TaskHeader& mine = task();
+    if (is_over(mine)) return true;
+    ASSAY_CHECK(!mine.has(TaskFlags::running), "a task awaits its own JoinHandle: it would wait for ever");
+    if (mine.joiner.will_wake(waker)) return false;
+    Scheduler::set_joiner(mine, waker);
+    return is_over(mine);  // copying and dropping a waker may run code
   }
-
- private:
-  Scheduler* scheduler_ = nullptr;
-  TaskHeader* task_ = nullptr;
-  std::uint32_t generation_ = 0;
-};
-
-// A TaskHandle that knows its task's Output.
-template <class T>
-class TaskHandleOf : public TaskHandle {
- public:
-  TaskHandleOf() noexcept = default;
-  TaskHandleOf(Scheduler& scheduler, audited::TaskOf<T>& task) noexcept
-      : TaskHandle(scheduler, task), typed_(&task.typed_vtable()) {}
-  TaskHandleOf(TaskHandleOf&&) noexcept = default;
-  // Lets go of the task it had, which is cancelled, before this returns; `other` is empty then. That comes last (rule 3): the
-  // destructor of the old task's future finds the new task and its table here.
-  TaskHandleOf& operator=(TaskHandleOf&& other) noexcept {
-    TaskHandleOf taken(std::move(other));
-    std::swap(typed_, taken.typed_);
-    swap(taken);
-    return *this;
+  void cancel() noexcept {
+    TaskHeader& mine = task();  // before scheduler_ is used: an empty handle has none
+    scheduler_->cancel(mine);
+  }
+  void detach() noexcept {
+    TaskHeader& mine = task();
+    task_ = nullptr;
+    scheduler_->detach(mine);
   }
 
   // The output, moved out, once; or rethrows what the task threw. The task is done and was not cancelled.
   Stored<T> take() {
     TaskHeader& mine = task();
-    ASSAY_CHECK(mine.has(TaskFlags::has_output | TaskFlags::has_exception),
-                "a task's outcome was asked for before it was there, or a second time");
     if (mine.has(TaskFlags::has_exception)) std::rethrow_exception(mine.vtable->take_exception(mine));
-    return typed_->take_output(mine);
+    ASSAY_CHECK(mine.has(TaskFlags::has_output), "a task's outcome was asked for before it was there, or a second time");
+    return task_->typed_vtable().take_output(mine);
   }
 
  private:
-  const audited::TypedTaskVTable<T>* typed_ = nullptr;
+  static bool is_over(const TaskHeader& task) noexcept {
+    return (task.flags & (TaskFlags::done | TaskFlags::running)) == TaskFlags::done;
+  }
+  TaskHeader& task() const noexcept {
+    ASSAY_CHECK(task_ != nullptr, "a JoinHandle was used after it was awaited to its end, detached or moved from");
+    ASSAY_ASSERT(task_->slot->generation() == generation_, "internal: a JoinHandle outlived its task");
+    scheduler_->check_owner();
+    return *task_;
+  }
+
+  Scheduler* scheduler_ = nullptr;
+  audited::TaskOf<T>* task_ = nullptr;
+  std::uint32_t generation_ = 0;
 };
 
 }  // namespace detail

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "assay/audited/slab_chunk.hpp"
+#include "assay/base/check.hpp"
 
 namespace assay::detail {
 
@@ -54,12 +55,47 @@ class Slab {
 
   // A slot of at least `size` bytes, aligned to slot_alignment, contents undefined; null when full and growth is off.
   // Throws std::bad_alloc. O(1) but for growth, and for objects above 4 KiB: O(free slots of these).
-  Taken try_take(std::size_t size);
+  Taken try_take(std::size_t size) {
+    ASSAY_CHECK(size > 0, "internal: a slot of no size");
+    SlabSlot* const slot = try_take(size, class_of(size));
+    return slot != nullptr ? Taken{slot->bytes(), slot->generation(), slot} : Taken{};
+  }
+  // The same, for a size of which the class is known.
+  SlabSlot* try_take(std::size_t size, std::size_t size_class) {
+    SlabSlot* slot = classes_.at(size_class).first_free;
+    if (slot != nullptr && size_class < class_count) {
+      unlink_first(classes_.at(size_class), *slot);
+    } else {
+      slot = find_slot(size, size_class);
+      if (slot == nullptr) return nullptr;
+    }
+    slot->take();
+    ++live_;
+    return slot;
+  }
+
+  // The class of objects of this size: the first whose slots are large enough.
+  static constexpr std::size_t class_of(std::size_t size) noexcept {
+    std::size_t size_class = 0;
+    while (size_class < class_count && class_bytes.at(size_class) < size) ++size_class;
+    return size_class;
+  }
 
   // Makes room for `count` objects of `size` bytes, also when growth is off. Throws std::bad_alloc. O(free slots).
   void reserve(std::size_t count, std::size_t size);
 
-  void release(std::byte* slot) noexcept;
+  void release(std::byte* bytes) noexcept { release(SlabSlot::of(bytes)); }
+  void release(SlabSlot& slot) noexcept {
+    ASSAY_CHECK(slot.size_class().slab == this, "internal: a slot was released to another slab");
+    const bool is_last = slot.generation() == last_generation_;
+    slot.release(is_last ? 0 : slot.generation() + 1);
+    --live_;
+    if (is_last) {
+      ++retired_;  // the next tag would repeat an old one
+    } else {
+      make_free(slot);
+    }
+  }
 
   // The slot stays as it is until the slab goes, and no longer counts as live.
   void abandon(std::byte* slot) noexcept;
@@ -90,11 +126,27 @@ class Slab {
   std::size_t check_deep() const noexcept;
 
  private:
-  static constexpr std::size_t class_count = 13;
+  static constexpr std::array<std::size_t, 13> class_bytes{128, 192,  256,  320,  384,  512, 640,
+                                                           768, 1024, 1536, 2048, 3072, 4096};
+  static constexpr std::size_t class_count = class_bytes.size();
+  static constexpr bool quarantine = ASSAY_HARDENING_LEVEL >= 3;  // the slot that was free for longest is handed out first
 
-  static std::size_t class_of(std::size_t size) noexcept;
+  void make_free(SlabSlot& slot) noexcept {
+    ASSAY_ASSERT(!slot.is_live() && slot.next_free == nullptr, "internal: a live slot was put among the free");
+    SlabClass& home = slot.size_class();
+    if (quarantine && home.first_free != nullptr) {
+      home.last_free = home.last_free->next_free = &slot;
+    } else {
+      slot.next_free = std::exchange(home.first_free, &slot);
+      if (slot.next_free == nullptr) home.last_free = &slot;
+    }
+  }
+  static void unlink_first(SlabClass& home, SlabSlot& first) noexcept {
+    home.first_free = std::exchange(first.next_free, nullptr);
+    if (home.first_free == nullptr) home.last_free = nullptr;
+  }
   SlabSlot* take_free(std::size_t size_class, std::size_t size) noexcept;
-  void make_free(SlabSlot& slot) noexcept;
+  SlabSlot* find_slot(std::size_t size, std::size_t size_class);
   void grow(std::size_t size_class, std::size_t size, std::size_t most);
 
   std::vector<std::unique_ptr<audited::SlabChunk>> chunks_;

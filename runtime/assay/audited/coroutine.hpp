@@ -26,7 +26,7 @@ class Frame {
   // SAFETY(C1): frames come from the pool; the compiler pairs these two for the same frame.
   static void* operator new(std::size_t size) { return take_frame(size); }
   // SAFETY(C1): the other half of the pair: what operator new above took.
-  static void operator delete(void* frame, std::size_t) noexcept { free_frame(frame); }
+  static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
 
   bool is_fresh() const noexcept { return state_ == State::fresh; }
   bool is_running() const noexcept { return state_ == State::running; }
@@ -36,8 +36,7 @@ class Frame {
   // SAFETY(C2): the coroutine is suspended (invariants 1 and 2, checked), so it may be resumed; it cannot be destroyed while
   // it runs, so this object is alive afterwards.
   void resume() noexcept {
-    ASSAY_CHECK(state_ == State::fresh || state_ == State::suspended,
-                "internal: a coroutine was resumed that runs or has finished");
+    ASSAY_CHECK(state_ <= State::suspended, "internal: a coroutine was resumed that runs or has finished");
     ASSAY_ASSERT(handle_ != nullptr, "internal: a coroutine has no handle");
     state_ = State::running;
     handle_.resume();
@@ -66,7 +65,7 @@ class Frame {
  private:
   template <class Promise, class Owner>
   friend class FrameOwner;
-  enum class State : std::uint8_t { fresh, suspended, running, finished };
+  enum class State : std::uint8_t { fresh, suspended, running, finished };  // the first two may be resumed
 
   std::coroutine_handle<> handle_;
   State state_ = State::fresh;

@@ -25,12 +25,20 @@ struct FramePoolStats {
   std::uint64_t allocated = 0;  // of `taken`: those that came from operator new
 };
 
+struct FrameChain {
+  FrameBlock* first = nullptr;
+  std::uint32_t count = 0;
+};
+
 struct FrameCache {
-  std::array<FrameBlock*, frame_class_count> free{};
-  std::array<std::uint32_t, frame_class_count> count{};
+  enum class State : std::uint8_t {
+    untouched,  // nobody will end it yet
+    open,       // the reaper of this thread will run
+    closed,     // it has run: frames go to malloc and back
+  };
+  std::array<FrameChain, frame_class_count> chains{};
   FramePoolStats stats{};
-  bool closed = false;      // the thread is exiting: frames go to malloc and back
-  bool registered = false;  // the reaper of this thread will run
+  State state = State::untouched;
 };
 
 struct Current {

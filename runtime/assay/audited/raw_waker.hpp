@@ -8,6 +8,7 @@
 //  (1) A BasicWaker owns exactly one reference of the kind that its table counts: clone adds one, wake and drop take one.
 //  (2) A moved-from waker is the no-op waker: it may be used, and does nothing.
 //  (3) No function in a table throws, polls a future, or destroys one: a wake only enqueues.
+//  (4) Nothing hangs on the no-op table's being the only one: who finds another copy of it only calls functions that do nothing.
 #pragma once
 
 #include <utility>
@@ -38,8 +39,16 @@ struct RawWaker {
 
 namespace audited {
 
-// A waker that wakes nobody; its functions ignore `data`.
-RawWaker noop_raw_waker() noexcept;
+// The functions of a waker that wakes nobody.
+// SAFETY(W4): the data pointer is null and never used.
+inline RawWaker noop_clone(void*) noexcept;
+// SAFETY(W4): the data pointer is null and never used.
+inline void noop(void*) noexcept {}
+inline constexpr RawWakerVTable noop_vtable{noop_clone, noop, noop, noop};
+
+inline RawWaker noop_raw_waker() noexcept { return RawWaker{nullptr, &noop_vtable}; }
+// SAFETY(W4): as declared above.
+inline RawWaker noop_clone(void*) noexcept { return noop_raw_waker(); }
 
 struct AnyThread {};
 struct OwnerThread {};
@@ -75,7 +84,12 @@ class BasicWaker {
   }
 
   // SAFETY(W2): gives up the one reference of invariant 1, once.
-  ~BasicWaker() { raw_.vtable->drop(raw_.data); }
+  ~BasicWaker() {
+    if (!is_noop()) raw_.vtable->drop(raw_.data);
+  }
+
+  // Whether this wakes nobody: made by default, or moved from.
+  bool is_noop() const noexcept { return raw_.vtable == &noop_vtable; }
 
   // Wakes the task: it will be polled at least once after this. Wakes before that poll coalesce. Consumes the waker.
   void wake() && noexcept {

@@ -7,25 +7,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
+#include <utility>
 
 #include "assay/audited/poison.hpp"
 
 namespace assay::audited {
-
-void SlabSlot::take() noexcept {
-  ASSAY_CHECK(!is_live(), "internal: a slab handed out a live slot");
-  // SAFETY(M2): the slot's own bytes, which nobody has.
-  unpoison(bytes(), size());
-  ++generation_;
-}
-
-void SlabSlot::release(std::uint32_t next) noexcept {
-  ASSAY_CHECK(is_live() && next % 2 == 0, "internal: a task's memory was released twice");
-  ASSAY_CHECK(!is_occupied_, "internal: a task's memory was released with the task in it");
-  // SAFETY(M1): the slot's own bytes, whose holder gives them back.
-  poison(bytes(), size());
-  generation_ = next;
-}
 
 std::unique_ptr<SlabChunk> SlabChunk::make(std::size_t slot_bytes, std::size_t most, detail::SlabClass& size_class) {
   ASSAY_CHECK(slot_bytes > 0 && most > 0, "internal: a slot of no size");
@@ -40,13 +26,17 @@ std::unique_ptr<SlabChunk> SlabChunk::make(std::size_t slot_bytes, std::size_t m
 }
 
 SlabChunk::SlabChunk(std::size_t slot_bytes, std::vector<SlabSlot> slots, detail::SlabClass& size_class) noexcept
-    : slot_bytes_(slot_bytes), size_class_(size_class), slots_(std::move(slots)) {
-  std::uint32_t index = 0;
+    : slot_bytes_(slot_bytes),
+      reciprocal_((std::uint64_t{1} << reciprocal_bits) / slot_bytes + 1),
+      size_class_(size_class),
+      slots_(std::move(slots)) {
+  // SAFETY(M4): behind the chunk lies room for all of its slots (make).
+  auto* place = reinterpret_cast<std::byte*>(this + 1);
+  // SAFETY(M1, M4): each slot gets its own bytes of that room, which nobody has yet.
   for (SlabSlot& slot : slots_) {
-    slot.index_ = index++;
     slot.chunk_ = this;
-    // SAFETY(M1): the slot's own bytes, which nobody has yet.
-    poison(slot.bytes(), slot_bytes_);
+    slot.bytes_ = std::exchange(place, place + slot_bytes_);
+    poison(slot.bytes_, slot_bytes_);
   }
 }
 

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "assay/audited/poison.hpp"
 #include "assay/base/check.hpp"
 
 namespace assay::detail {
@@ -41,7 +42,10 @@ class SlabSlot {
   // The slot that begins at `bytes`, which are in a chunk. Aborts when none does.
   static SlabSlot& of(const std::byte* bytes) noexcept;
 
-  std::byte* bytes() const noexcept;
+  std::byte* bytes() const noexcept {
+    ASSAY_CHECK(bytes_ != nullptr, "internal: a slot of no slab was used");
+    return bytes_;
+  }
   std::size_t size() const noexcept;
   detail::SlabClass& size_class() const noexcept;
   std::uint32_t generation() const noexcept { return generation_; }
@@ -49,9 +53,20 @@ class SlabSlot {
   bool is_occupied() const noexcept { return is_occupied_; }
 
   // From here on the bytes may be used; their contents are undefined.
-  void take() noexcept;
+  void take() noexcept {
+    ASSAY_CHECK(!is_live(), "internal: a slab handed out a live slot");
+    // SAFETY(M2): the slot's own bytes, which nobody has.
+    unpoison(bytes(), size());
+    ++generation_;
+  }
   // From here on they may not. `next` is the generation from which the slot goes on.
-  void release(std::uint32_t next) noexcept;
+  void release(std::uint32_t next) noexcept {
+    ASSAY_CHECK(is_live() && next % 2 == 0, "internal: a task's memory was released twice");
+    ASSAY_CHECK(!is_occupied_, "internal: a task's memory was released with the task in it");
+    // SAFETY(M1): the slot's own bytes, whose holder gives them back.
+    poison(bytes(), size());
+    generation_ = next;
+  }
 
   // A task begins its life in the slot, or has ended it.
   void occupy() noexcept {
@@ -69,7 +84,7 @@ class SlabSlot {
   friend class SlabChunk;
 
   SlabChunk* chunk_ = nullptr;
-  std::uint32_t index_ = 0;
+  std::byte* bytes_ = nullptr;
   std::uint32_t generation_ = 0;
   bool is_occupied_ = false;
 };
@@ -91,11 +106,13 @@ class alignas(SlabSlot::alignment) SlabChunk {
   friend class SlabSlot;
   static constexpr std::size_t alignment = std::size_t{64} << 10;
   static constexpr std::uint64_t magic = 0x61737361796d656d;
+  static constexpr unsigned reciprocal_bits = 32;
 
   SlabChunk(std::size_t slot_bytes, std::vector<SlabSlot> slots, detail::SlabClass& size_class) noexcept;
 
   const std::uint64_t magic_ = magic;
   const std::size_t slot_bytes_;
+  const std::uint64_t reciprocal_;  // 2^reciprocal_bits / slot_bytes_, rounded up
   detail::SlabClass& size_class_;
   std::vector<SlabSlot> slots_;
 };
@@ -103,22 +120,19 @@ class alignas(SlabSlot::alignment) SlabChunk {
 inline std::size_t SlabSlot::size() const noexcept { return chunk_->slot_bytes_; }
 inline detail::SlabClass& SlabSlot::size_class() const noexcept { return chunk_->size_class_; }
 
-// SAFETY(M4): a chunk numbers its slots from 0, and behind it lies room for all of them (make).
-inline std::byte* SlabSlot::bytes() const noexcept {
-  ASSAY_CHECK(chunk_ != nullptr, "internal: a slot of no slab was used");
-  return reinterpret_cast<std::byte*>(chunk_ + 1) + index_ * chunk_->slot_bytes_;
-}
-
 // SAFETY(M5): a chunk begins at a multiple of its alignment, less than that before each of its slots; the magic confirms that
 // it is one, and the slot's own address that `bytes` is the beginning of a slot.
 inline SlabSlot& SlabSlot::of(const std::byte* bytes) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(bytes);
   auto* const chunk = reinterpret_cast<SlabChunk*>(address & ~(SlabChunk::alignment - 1));
   ASSAY_CHECK(chunk->magic_ == SlabChunk::magic, "internal: a pointer that is in no slab was given to one");
-  const std::size_t index = (address - reinterpret_cast<std::uintptr_t>(chunk + 1)) / chunk->slot_bytes_;
-  ASSAY_CHECK(index < chunk->slots_.size() && chunk->slots_.at(index).bytes() == bytes,
-              "internal: a slab was given a pointer into a slot");
-  return chunk->slots_.at(index);
+  // Rounded up, the reciprocal is right for every multiple of slot_bytes_ below the alignment; what is none is found out.
+  const std::uint64_t offset = address - reinterpret_cast<std::uintptr_t>(chunk + 1);
+  const std::size_t index = (offset * chunk->reciprocal_) >> SlabChunk::reciprocal_bits;
+  ASSAY_CHECK(index < chunk->slots_.size(), "internal: a slab was given a pointer into a slot");
+  SlabSlot& slot = chunk->slots_.at(index);
+  ASSAY_CHECK(slot.bytes_ == bytes, "internal: a slab was given a pointer into a slot");
+  return slot;
 }
 
 }  // namespace assay::audited

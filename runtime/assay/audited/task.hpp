@@ -39,6 +39,7 @@
 
 namespace assay::audited {
 
+class SlabSlot;
 struct TaskHeader;
 
 struct TaskVTable {
@@ -75,14 +76,15 @@ struct TaskFlags {
 struct TaskHeader : RemoteNode {
   TaskHeader(Inbox& owner, const TaskVTable& table) noexcept : RemoteNode(owner), vtable(&table) {}
 
+  // What each poll touches is in the first 64 bytes.
   const TaskVTable* vtable;
   TaskHeader* next_ready = nullptr;
+  std::uint32_t flags = 0;
+  std::uint32_t local_wakers = 0;
   LocalWaker joiner;  // who awaits the handle
   const char* name = nullptr;
   std::uint64_t id = 0;
-  std::uint32_t flags = 0;
-  std::uint32_t local_wakers = 0;
-  std::uint32_t generation = 0;  // of its slot: stays behind when the task goes, and tells a stale handle
+  SlabSlot* slot = nullptr;  // in which it lies; stays behind when the task goes, so that a stale handle is told by the tag
 
   bool has(std::uint32_t flag) const noexcept { return (flags & flag) != 0; }
 
@@ -137,26 +139,27 @@ struct Task final : TaskOf<typename F::Output> {
 
   static bool poll_task(TaskHeader& header, Context& context) noexcept {
     Task& task = self(header);
-    ASSAY_CHECK(!task.has(TaskFlags::done), "internal: a task was polled after it was done");
-    ASSAY_ASSERT(task.has(TaskFlags::running), "internal: a task was polled outside its turn");
-    std::exception_ptr error;
+    ASSAY_CHECK((task.flags & (TaskFlags::done | TaskFlags::running)) == TaskFlags::running,
+                "internal: a task was polled after it was done, or outside its turn");
     try {
       auto result = task.slot_.template get<the_future>().poll(context);  // it lives: not DONE
       if (!result.is_ready()) return false;
       drop_future(header);
       task.slot_.template construct<the_output>(std::move(result).take_stored());
       task.flags |= TaskFlags::has_output;
-      return true;
     } catch (...) {
-      error = std::current_exception();
+      task.keep_exception(std::current_exception());
     }
-    if (!task.has(TaskFlags::done)) drop_future(header);
-    task.slot_.template construct<the_exception>(std::move(error));
-    task.flags |= TaskFlags::has_exception;
     return true;
   }
 
-  static void drop_future(TaskHeader& header) noexcept {
+  ASSAY_COLD void keep_exception(std::exception_ptr error) noexcept {
+    if (!this->has(TaskFlags::done)) drop_future(*this);
+    slot_.template construct<the_exception>(std::move(error));
+    this->flags |= TaskFlags::has_exception;
+  }
+
+  ASSAY_HOT static void drop_future(TaskHeader& header) noexcept {
     ASSAY_CHECK(!header.has(TaskFlags::done), "internal: a task's future was destroyed twice");
     ASSAY_ASSERT(header.has(TaskFlags::running), "internal: a task's future was destroyed without holding the task");
     header.flags |= TaskFlags::done;

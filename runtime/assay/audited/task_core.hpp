@@ -39,12 +39,7 @@ class TaskCore : public Inbox {
   // SAFETY(T1): every Inbox that a task names is the TaskCore that made it, which outlives the task.
   static TaskCore& of(const TaskHeader& task) noexcept { return static_cast<TaskCore&>(*task.inbox); }
 
-  // For the LocalWaker table: what a wake and the drop of a task's last LocalWaker mean.
-  void wake_local(TaskHeader& task) noexcept {
-    check_owner();
-    ++local_wakes_;
-    wake(task);
-  }
+  // What the drop of a task's last LocalWaker means, when the task is neither queued nor running.
   virtual void local_wakers_gone(TaskHeader& task) noexcept = 0;
 
  protected:
@@ -54,7 +49,7 @@ class TaskCore : public Inbox {
   // Constructs a task in a slot that is live and empty, its future from args. Throws what F's constructor throws, and then
   // the slot is empty as before.
   template <class F, class... Args>
-  Task<F>& make_task(SlabSlot& slot, Args&&... args) {
+  ASSAY_HOT Task<F>& make_task(SlabSlot& slot, Args&&... args) {
     static_assert(alignof(Task<F>) <= SlabSlot::alignment, "a future may be aligned to 64 bytes at most");
     ASSAY_CHECK(slot.is_live() && !slot.is_occupied() && slot.size() >= sizeof(Task<F>),
                 "internal: a task was to be made in a slot that is free, occupied or too small");
@@ -64,12 +59,20 @@ class TaskCore : public Inbox {
     ASSAY_CHECK(static_cast<void*>(static_cast<RemoteNode*>(task)) == static_cast<void*>(slot.bytes()),
                 "internal: a task's header does not begin its slot");
     slot.occupy();
-    task->generation = slot.generation();
+    task->slot = &slot;
     return *task;
   }
 
   // Ends a task that is done and that nothing holds (task invariant 2). Returns its slot, which is empty then.
-  static std::byte* end_task(TaskHeader& task) noexcept;
+  static SlabSlot& end_task(TaskHeader& task) noexcept {
+    ASSAY_CHECK(!task.is_held() && task.has(TaskFlags::done), "internal: a task was freed that something holds");
+    ASSAY_ASSERT(!task.has(TaskFlags::orphan), "internal: a task was freed by an executor that is gone");
+    SlabSlot& slot = *task.slot;
+    ASSAY_CHECK(&task_in(slot) == &task, "internal: a task lies in another slot than it was made in");
+    task.vtable->destroy_header(task);
+    slot.vacate();
+    return slot;
+  }
 
   // The task in a slot that is occupied.
   // SAFETY(T1): an occupied slot holds a task at its start (invariant 3; make_task).
@@ -79,16 +82,36 @@ class TaskCore : public Inbox {
   }
 
   // Polls: true when done. The task has RUNNING set, which keeps it.
-  static bool poll_task(TaskHeader& task, Executor* executor) noexcept;
+  // SAFETY(W5): RUNNING keeps the task, so the borrowed wakers are valid for the poll.
+  static bool poll_task(TaskHeader& task, Executor* executor) noexcept {
+    ASSAY_ASSERT(task.has(TaskFlags::running), "internal: a task was polled outside its turn");
+    Context context(raw(task, remote_table), raw(task, local_table), executor);
+    return task.vtable->poll(task, context);
+  }
 
   // A wake: coalesces, and does nothing to a task that is done.
   void wake(TaskHeader& task) noexcept {
     if (task.has(TaskFlags::done)) return;
-    task.flags |= TaskFlags::woken;
     if (!task.has(TaskFlags::queued | TaskFlags::running)) enqueue(task);
+    task.flags |= TaskFlags::woken;
   }
-  void enqueue(TaskHeader& task) noexcept;
-  TaskHeader* dequeue() noexcept;
+  void enqueue(TaskHeader& task) noexcept {
+    ASSAY_ASSERT(!task.has(TaskFlags::queued) && task.next_ready == nullptr, "internal: a task was queued twice");
+    task.flags |= TaskFlags::queued;
+    (ready_tail_ != nullptr ? ready_tail_->next_ready : ready_head_) = &task;
+    ready_tail_ = &task;
+    ++enqueued_;
+  }
+  TaskHeader* dequeue() noexcept {
+    TaskHeader* const task = ready_head_;
+    if (task == nullptr) return nullptr;
+    ASSAY_ASSERT(task->has(TaskFlags::queued), "internal: a task in the ready queue is not marked queued");
+    ready_head_ = task->next_ready;
+    if (ready_head_ == nullptr) ready_tail_ = nullptr;
+    task->next_ready = nullptr;
+    task->flags &= ~TaskFlags::queued;
+    return task;
+  }
 
   // The task's shared word (inbox.hpp), as the owner may read it at any time.
   // SAFETY(I4): acquire, so that what a Waker's thread did before is seen with what it did to the word.
@@ -113,6 +136,29 @@ class TaskCore : public Inbox {
  private:
   // SAFETY(T1): invariant 3.
   static TaskHeader& task_of(RemoteNode& node) noexcept { return static_cast<TaskHeader&>(node); }
+
+  // The functions of the two kinds of wakers.
+  // SAFETY(W6): both tables are used only with what raw() put into RawWaker::data: the task's RemoteNode.
+  struct Wakers {
+    static RawWaker remote_clone(void* data) noexcept;
+    static void remote_wake(void* data) noexcept;
+    static void remote_wake_by_ref(void* data) noexcept;
+    static void remote_drop(void* data) noexcept;
+    static RawWaker local_clone(void* data) noexcept;
+    static void local_wake(void* data) noexcept;
+    static void local_wake_by_ref(void* data) noexcept;
+    static void local_drop(void* data) noexcept;
+    static TaskHeader& task_of(void* data) noexcept;
+  };
+  static constexpr RawWakerVTable remote_table{Wakers::remote_clone, Wakers::remote_wake, Wakers::remote_wake_by_ref,
+                                               Wakers::remote_drop};
+  static constexpr RawWakerVTable local_table{Wakers::local_clone, Wakers::local_wake, Wakers::local_wake_by_ref,
+                                              Wakers::local_drop};
+
+  // A waker of the task. No reference is added.
+  static RawWaker raw(TaskHeader& task, const RawWakerVTable& table) noexcept {
+    return {static_cast<RemoteNode*>(&task), &table};
+  }
 
   void free_orphan(RemoteNode& node) noexcept override;
   void destroy_inbox() noexcept override;

@@ -4,6 +4,11 @@
 //  (1) Every macro here may expand to nothing: no behaviour hangs on it.
 #pragma once
 
+// Inlined also where the compiler takes it for too large: the few functions that each poll goes through.
+#define ASSAY_HOT [[gnu::always_inline]] inline
+// Seldom executed: out of the way of what is hot.
+#define ASSAY_COLD [[gnu::cold, gnu::noinline]]
+
 #if defined(__clang__)
 // The result of a call holds on to this argument (or to *this, when written after a member function).
 #define ASSAY_LIFETIMEBOUND [[clang::lifetimebound]]

@@ -23,7 +23,7 @@ static_assert(ASSAY_HARDENING_LEVEL >= 1 && ASSAY_HARDENING_LEVEL <= 3,
 namespace assay::audited {
 
 // Writes "assay: MESSAGE [subject] (FILE:LINE)" to stderr and aborts.
-[[noreturn]] void fail(const char* message, const char* file, int line, const char* subject = nullptr) noexcept;
+[[noreturn, gnu::cold]] void fail(const char* message, const char* file, int line, const char* subject = nullptr) noexcept;
 
 // Writes one line to stderr: "assay: " and the parts, in one system call. Truncates at 500 bytes.
 void report_line(std::initializer_list<const char*> parts) noexcept;

@@ -172,7 +172,7 @@ class FramePoolSystem {
       if (waiting.capacity() == 0) waiting.reserve(FramePoolModel::entry_count);
       waiting.push_back(entry.bytes.data());
     }
-    audited::free_frame(entry.bytes.data());
+    audited::free_frame(entry.bytes.data(), entry.bytes.size());
     ++freed_;
     ++ledger_.values_destroyed;
     entry = Entry{};
