@@ -240,15 +240,18 @@ class IntrusiveHeap {
     return taken;
   }
 
-  // Where the nodes of a pile are put that have the same digit: a pile again, linked by `child`, the last one put first.
-  // `next` points far ahead, so that who walks the pile can have the memory fetched before it is needed.
+  // Where the nodes of a pile are put that have the same digit: a pile again, linked by `child`, the last one put first. `next`
+  // is the fourth one after: four chains that can be followed at the same time. One would wait for memory at each step.
   struct Pile {
+    Node* first;
+    Node* second;
+    Node* third;
+    Node* fourth;
     void add(Node& node) noexcept {
-      node.child_ = latest[0];
-      node.next_ = latest[3];
-      latest = {&node, latest[0], latest[1], latest[2]};
+      node.child_ = first;
+      node.next_ = fourth;
+      fourth = std::exchange(third, std::exchange(second, std::exchange(first, &node)));
     }
-    std::array<Node*, 4> latest;
   };
 
   // What a pile is made of: how many, between which keys and sequences. Keys as unsigned numbers of the same order.
@@ -256,21 +259,38 @@ class IntrusiveHeap {
     std::size_t count = 0;
     std::uint64_t low_key = UINT64_MAX, high_key = 0;
     std::uint64_t low_sequence = UINT64_MAX, high_sequence = 0;
+    void add(const Node& node) noexcept {
+      const std::uint64_t key = unsigned_key(node);
+      low_key = std::min(low_key, key);
+      high_key = std::max(high_key, key);
+      low_sequence = std::min(low_sequence, node.sequence_);
+      high_sequence = std::max(high_sequence, node.sequence_);
+      ++count;
+    }
   };
   static std::uint64_t unsigned_key(const Node& node) noexcept {
     return static_cast<std::uint64_t>(node.key_) ^ (std::uint64_t{1} << 63);
   }
 
+  // Of what take_until() returned.
+  static Extent extent_of_all(const Node* pile) noexcept {
+    Extent all;
+    for (const Node* node = pile; node != nullptr; node = node->child_) all.add(*node);
+    return all;
+  }
+
+  // Of a Pile.
   static Extent extent_of(const Node* pile) noexcept {
     Extent all;
-    for (const Node* node = pile; node != nullptr; node = node->child_) {
-      __builtin_prefetch(node->next_);
-      const std::uint64_t key = unsigned_key(*node);
-      all.low_key = std::min(all.low_key, key);
-      all.high_key = std::max(all.high_key, key);
-      all.low_sequence = std::min(all.low_sequence, node->sequence_);
-      all.high_sequence = std::max(all.high_sequence, node->sequence_);
-      ++all.count;
+    const auto after = [](const Node* node) { return node != nullptr ? node->child_ : nullptr; };
+    const Node* first = pile;
+    const Node* second = after(first);
+    const Node* third = after(second);
+    const Node* fourth = after(third);
+    while (first != nullptr) {
+      all.add(*first);
+      const Node* const fifth = first->next_;
+      first = std::exchange(second, std::exchange(third, std::exchange(fourth, fifth)));
     }
     return all;
   }
@@ -279,17 +299,22 @@ class IntrusiveHeap {
   // they are equal, its sequences, until all are small. Piles wait in a chain, by `previous` of their first nodes, those of
   // the larger keys in front: so each goes to the beginning of what is sorted already.
   void sort(Node* all) noexcept {
-    all->previous_ = nullptr;
-    for (Node* waiting = all; waiting != nullptr;) {
+    Node* waiting = nullptr;
+    place(all, extent_of_all(all), waiting);
+    while (waiting != nullptr) {
       Node* const pile = std::exchange(waiting, waiting->previous_);
-      const Extent extent = extent_of(pile);
-      if (extent.count <= few_) {
-        insert(pile);
-      } else if (extent.low_key != extent.high_key) {
-        distribute(pile, extent.count, waiting, extent.low_key, extent.high_key, [](const Node& node) { return unsigned_key(node); });
-      } else {
-        distribute(pile, extent.count, waiting, extent.low_sequence, extent.high_sequence, [](const Node& node) { return node.sequence_; });
-      }
+      place(pile, extent_of(pile), waiting);
+    }
+  }
+
+  void place(Node* pile, const Extent& extent, Node*& waiting) noexcept {
+    if (extent.count <= few_) {
+      insert(pile);
+    } else if (extent.low_key != extent.high_key) {
+      distribute(pile, extent.count, waiting, extent.low_key, extent.high_key, [](const Node& node) { return unsigned_key(node); });
+    } else {
+      distribute(pile, extent.count, waiting, extent.low_sequence, extent.high_sequence,
+                 [](const Node& node) { return node.sequence_; });
     }
   }
 
@@ -302,17 +327,16 @@ class IntrusiveHeap {
     const int digit_bits = std::min(max_digit_bits, width_of(count));
     const int shift = std::max(width_of(high - low) - digit_bits, 0);
     std::array<Pile, std::size_t{1} << max_digit_bits> piles;
-    const std::span<Pile> used(piles.data(), static_cast<std::size_t>((high - low) >> shift) + 1);
-    std::fill(used.begin(), used.end(), Pile());
+    const std::span used = std::span(piles).first(static_cast<std::size_t>((high - low) >> shift) + 1);
+    std::fill(used.begin(), used.end(), Pile{});
     while (pile != nullptr) {
-      __builtin_prefetch(pile->next_);
       Node& node = *std::exchange(pile, pile->child_);
-      used[static_cast<std::size_t>((value(node) - low) >> shift)].add(node);
+      piles.at(static_cast<std::size_t>((value(node) - low) >> shift)).add(node);
     }
     for (const Pile& part : used) {
-      if (part.latest[0] == nullptr) continue;
-      part.latest[0]->previous_ = waiting;
-      waiting = part.latest[0];
+      if (part.first == nullptr) continue;
+      part.first->previous_ = waiting;
+      waiting = part.first;
     }
   }
 
