@@ -8,6 +8,7 @@
 
 #include "assay/base/check.hpp"
 #include "assay/descriptors.hpp"
+#include "assay/epoll_reactor.hpp"
 
 namespace assay {
 
@@ -78,10 +79,21 @@ bool Executor::Embedding::watch(const Reactor& reactor) {
   return watched_.size() == count;
 }
 
+namespace {
+
+std::unique_ptr<Reactor> make_reactor(const ExecutorOptions& options) {
+  if (options.reactor != nullptr) return nullptr;
+  if (options.backend == Backend::poll) return std::make_unique<PollReactor>();
+  return std::make_unique<EpollReactor>();
+}
+
+}  // namespace
+
 Executor::Executor(ExecutorOptions options)
     : options_(std::move(options)),
+      own_reactor_(make_reactor(options_)),
       clock_(options_.clock != nullptr ? options_.clock : &steady_clock_),
-      reactor_(options_.reactor != nullptr ? options_.reactor : &poll_reactor_),
+      reactor_(options_.reactor != nullptr ? options_.reactor : own_reactor_.get()),
       random_state_(options_.seed),
       scheduler_(detail::SlabOptions{.slots = options_.task_slots,
                                       .slot_bytes = options_.task_slot_bytes,
@@ -93,6 +105,7 @@ Executor::Executor(ExecutorOptions options)
 Executor::~Executor() {
   ASSAY_CHECK(scheduler_->is_owner(), "an Executor was destroyed on another thread than the one that made it");
   ASSAY_CHECK(!in_turn_, "an Executor was destroyed from inside itself");
+  if (own_reactor_ == nullptr) reactor_->forget_wakeup(scheduler_->wakeup_fd());
 }
 
 void Executor::enter(const char* message) const noexcept {
@@ -108,12 +121,27 @@ bool Executor::step() {
   return true;
 }
 
+// Polls one ready task, or waits for one. Where nothing is ready the reactor is asked once, to block, and not also to look.
+void Executor::step_or_wait() {
+  if (polls_since_visit_ >= options_.polls_per_visit) visit();
+  if (!scheduler_->has_ready()) {
+    hear();
+    if (!scheduler_->has_ready()) wait();
+  }
+  if (scheduler_->run_one(this)) ++polls_since_visit_;
+}
+
 // Queues what other threads, timers and file descriptors have woken. Does not block.
 void Executor::visit() {
+  hear();
   polls_since_visit_ = 0;
+  if (reactor_->size() != 0) wait_for_events(Duration::zero());
+}
+
+// Queues what other threads and timers have woken.
+void Executor::hear() {
   scheduler_->drain_inbox();
   if (!timers_.empty()) timers_.fire(clock_->now());
-  if (reactor_->size() != 0) wait_for_events(Duration::zero());
 }
 
 void Executor::wait_for_events(std::optional<Duration> timeout) {
@@ -132,6 +160,7 @@ void Executor::wait() {
       timeout = std::max(saturating_difference(*next, clock_->now()), Duration::zero());
     }
   }
+  polls_since_visit_ = 0;
   wait_for_events(timeout);
   scheduler_->finish_sleep();
 }
