@@ -55,9 +55,7 @@ EpollReactor::~EpollReactor() {
 EpollReactor::Entry& EpollReactor::entry_of(int fd) {
   const auto index = static_cast<std::size_t>(fd);
   if (events_.empty()) events_.resize(batch);
-  for (std::vector<int>* const fds : {&changed_, &telling_}) {
-    if (fds->capacity() <= index) fds->reserve(std::max(index + 1, 2 * fds->capacity()));
-  }
+  if (changed_.capacity() <= index) changed_.reserve(std::max(index + 1, 2 * changed_.capacity()));
   while (entries_.size() <= index) entries_.emplace_back();
   return entries_.at(index);
 }
@@ -127,11 +125,8 @@ void EpollReactor::change(int fd, Entry& entry) noexcept {
 
 void EpollReactor::tell_changes() noexcept {
   const auto tell_all = [this] {
-    while (!changed_.empty()) {  // a second time, where telling has made a new set
-      std::swap(changed_, telling_);
-      for (const int fd : telling_) tell(fd, entries_.at(static_cast<std::size_t>(fd)));
-      telling_.clear();
-    }
+    for (const int fd : changed_) tell(fd, entries_.at(static_cast<std::size_t>(fd)));
+    changed_.clear();
   };
   tell_all();
   if (!must_renew_ && ghosts_ <= size() + sources()) return;
@@ -162,8 +157,6 @@ void EpollReactor::tell(int fd, Entry& entry) noexcept {
 // False: epoll does not take this fd, or not now.
 bool EpollReactor::add_or_modify(int fd, Entry& entry, std::uint32_t events) noexcept {
   if (!set_ && !make_set()) return false;
-  // The number was closed, and then our set got it. The next one gets another, and the number is free again.
-  if (set_->number() == fd && !renew()) return false;
   int operation = entry.told != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   // A number that was closed is no longer in the set (ENOENT), or, as a copy of its file, still is (EEXIST).
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -283,7 +276,9 @@ bool EpollReactor::look_with_poll(int wakeup_fd, std::optional<Duration> timeout
   poll_entries_.push_back(pollfd{wakeup_fd, POLLIN, 0});
   poll_entries_.push_back(pollfd{in_set ? set_->number() : -1, POLLIN, 0});
   for (const FdWait* wait = polled_.front(); wait != nullptr; wait = polled_.next(*wait)) {
-    poll_entries_.push_back(pollfd{wait->fd(), poll_events(wait->interest()), 0});
+    // A number that was closed, and then our set got it: for who waits it is closed still, as this one is.
+    const bool is_ours = set_ && set_->number() == wait->fd();
+    poll_entries_.push_back(pollfd{is_ours ? std::numeric_limits<int>::max() : wait->fd(), poll_events(wait->interest()), 0});
   }
   detail::wait_for(poll_entries_, timeout ? std::optional(timeout->count()) : std::nullopt);
   bool woken = poll_entries_.at(0).revents != 0;

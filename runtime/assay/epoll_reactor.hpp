@@ -95,7 +95,6 @@ class EpollReactor final : public Reactor {
   std::optional<detail::Fd> set_;
   std::deque<Entry> entries_;  // by fd number; they do not move
   std::vector<int> changed_;   // what the kernel is to be told of; room for all entries
-  std::vector<int> telling_;   // while it is told; the same
   Waits polled_;
   Waits due_;
   std::size_t polled_count_ = 0;
