@@ -347,22 +347,26 @@ void wake_redundant(Run& run, std::uint64_t) {
 // ---- File descriptors --------------------------------------------------------------------------------------------------
 
 Async<void> echo_one(Fd socket) {
-  char buffer[bench::echo_buffer_bytes];
+  assay::FdSource source(socket.number(), assay::FdKind::byte_stream);
+  std::byte buffer[bench::echo_buffer_bytes];
   for (;;) {
-    co_await assay::FdEvent(socket.number(), assay::Interest::read);
-    const ssize_t got = ::read(socket.number(), buffer, sizeof buffer);
-    if (got < 0 && errno == EAGAIN) continue;
-    if (got <= 0) co_return;
-    if (::send(socket.number(), buffer, static_cast<std::size_t>(got), MSG_NOSIGNAL) != got) bench::fail("send");
+    const assay::IoResult got = co_await source.read(buffer);
+    if (got.bytes == 0) co_return;
+    const assay::IoResult put = co_await source.write(std::span(buffer).first(got.bytes));
+    if (put.bytes != got.bytes) bench::fail("send");
   }
 }
 Async<void> echo_all(const Fd& listener, std::uint64_t connections) {
   Executor& executor = co_await assay::current_executor();
   std::vector<JoinHandle<void>> clients;
+  assay::FdSource source(listener.number());
   while (clients.size() < connections) {
-    co_await assay::FdEvent(listener.number(), assay::Interest::read);
+    co_await source.readable();
     const int number = ::accept4(listener.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (number < 0 && errno == EAGAIN) continue;
+    if (number < 0 && errno == EAGAIN) {
+      source.clear_readable();
+      continue;
+    }
     Fd socket(number, "accept");
     clients.push_back(executor.spawn(echo_one(std::move(socket))));
   }
@@ -378,7 +382,12 @@ void echo(Run& run, std::uint64_t connections) {
   run.add_nanoseconds(client.nanoseconds());
 }
 
-Async<void> wait_readable(int fd) { co_await assay::FdEvent(fd, assay::Interest::read); }
+// As a connection waits: registered, and nothing there yet.
+Async<void> wait_readable(int fd) {
+  assay::FdSource source(fd);
+  source.clear_readable();
+  co_await source.readable();
+}
 
 Async<void> wait_often(Run& run, std::uint64_t idle) {
   Executor& executor = co_await assay::current_executor();
@@ -387,11 +396,14 @@ Async<void> wait_often(Run& run, std::uint64_t idle) {
   assay::TaskGroup others(executor);
   for (const Fd& each : fds) others.spawn(wait_readable(each.number()));
   co_await assay::yield_now();
+  assay::FdSource source(bell.number());
+  source.clear_readable();
   run.start();
   for (std::uint64_t i = run.operations(); i > 0; --i) {
     bench::raise(bell.number());
-    co_await assay::FdEvent(bell.number(), assay::Interest::read);
+    co_await source.readable();
     bench::lower(bell.number());
+    source.clear_readable();  // that was all
   }
   run.stop();
 }

@@ -1,10 +1,11 @@
-// Waits for file descriptors on PollReactor with real pipes, and on SimulatedReactor with pretended ones: the same script,
-// the same expectations. Wakers are the target's own, and stop, destroy and start waits in the middle of an event batch.
+// Waits for file descriptors on PollReactor and EpollReactor with real pipes, and on SimulatedReactor with pretended ones: the
+// same script, the same expectations. Wakers are the target's own, and stop, destroy and start waits in the middle of an event batch.
 //
 // What must hold after each look of the reactor:
 //  - a wait fires at most once, only if it was watched before the batch and not stopped meanwhile, with all that is true of
 //    its descriptor at that moment: what it asked for, and HUP, ERR and NVAL also unasked;
 //  - each wait whose descriptor is ready has fired, unless a waker has stopped it;
+//  - with epoll, a wait whose number was closed since the kernel was last told of it may fire or not, but for what is true;
 //  - the reactor counts what is watched, and knows whether the wakeup descriptor is readable.
 #include <fcntl.h>
 #include <poll.h>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "assay/descriptors.hpp"
+#include "assay/epoll_reactor.hpp"
 #include "assay/reactor.hpp"
 #include "assay_testkit/counting_waker.hpp"
 #include "assay_testkit/ledger.hpp"
@@ -89,6 +91,8 @@ class Pipes {
     --mine.bytes;
   }
 
+  int number(std::size_t pipe, bool writer) const { return pipes_.at(pipe).ends.at(writer ? 1 : 0); }
+
   // What poll(2) says of a number, all flags.
   short events(int fd) const {
     for (const Pipe& pipe : pipes_) {
@@ -134,7 +138,10 @@ class World {
  public:
   static constexpr std::size_t wait_count = 8;
 
-  explicit World(bool real) : real_(real), pipes(real) {
+  enum class Kind : std::uint8_t { poll, simulated, epoll };
+
+  World(Kind kind, unsigned generation_bits)
+      : kind_(kind), generation_bits_(generation_bits), real_(kind != Kind::simulated), pipes(real_) {
     make_reactor();
     for (std::size_t index = 0; index < wait_count; ++index) {
       for (const bool second : {false, true}) {
@@ -174,13 +181,21 @@ class World {
   void watch(std::size_t index, bool second) {
     State& state = states_.at(index);
     if (waits_.at(index) == nullptr || state.watched) return;
-    state = State{true, in_batch_, second, std::nullopt, std::nullopt};
+    state = State{true, in_batch_, second, std::nullopt, std::nullopt, std::nullopt};
+    const int fd = waits_.at(index)->fd();
+    begun_.push_back(fd);
+    std::erase(stale_, fd);
     reactor_->watch(*waits_.at(index), waker(index, second));
   }
   void update(std::size_t index, bool second) {
     if (waits_.at(index) == nullptr || !states_.at(index).watched) return;
     states_.at(index).second = second;
     Reactor::update(*waits_.at(index), waker(index, second));
+  }
+  void close(std::size_t pipe, bool writer) {
+    const int fd = pipes.number(pipe, writer);
+    pipes.close(pipe, writer);
+    if (kind_ == Kind::epoll && std::find(begun_.begin(), begun_.end(), fd) == begun_.end()) stale_.push_back(fd);
   }
   void plan(std::size_t index, std::uint8_t what) { plans_.at(index) = what; }
   void raise() {
@@ -208,12 +223,15 @@ class World {
       State& state = states_.at(index);
       state.is_new = false;
       state.due.reset();
+      state.possible.reset();
       if (!state.watched) continue;
       const FdWait& wait = *waits_.at(index);
       int events = pipes.events(wait.fd());
       if (pulse_ && pulse_->first == wait.fd()) events |= pulse_->second;
-      state.due = told(events, wait.interest());
+      const bool is_stale = std::find(stale_.begin(), stale_.end(), wait.fd()) != stale_.end();
+      (is_stale ? state.possible : state.due) = told(events, wait.interest());
     }
+    begun_.clear();
     in_batch_ = true;
     const bool woken = reactor_->wait(wakeup_.fd(), assay::Duration::zero());
     in_batch_ = false;
@@ -249,13 +267,17 @@ class World {
     bool is_new = false;  // watched since the batch began
     bool second = false;  // by its second waker
     std::optional<Readiness> due;
+    std::optional<Readiness> possible;
     std::optional<Readiness> fired;
   };
 
   void make_reactor() {
     simulated_ = nullptr;
-    if (real_) {
+    stale_.clear();
+    if (kind_ == Kind::poll) {
       reactor_ = std::make_unique<assay::PollReactor>();
+    } else if (kind_ == Kind::epoll) {
+      reactor_ = std::make_unique<assay::EpollReactor>(generation_bits_);
     } else {
       auto simulated = std::make_unique<assay::testkit::SimulatedReactor>();
       simulated_ = simulated.get();
@@ -270,6 +292,7 @@ class World {
     expect(in_batch_, "a waker was woken outside wait()");
     expect(state.watched && !state.is_new, "a wait fired that was stopped, or not yet watched");
     expect(state.second == second, "a waker was woken that had been replaced");
+    if (!state.due) state.due = std::exchange(state.possible, std::nullopt);
     expect(state.due.has_value(), "a wait fired though its descriptor is not ready");
     const FdWait& wait = *waits_.at(index);
     expect(wait.is_ready() && wait.readiness() == *state.due, "the readiness that a wait shows");
@@ -291,7 +314,11 @@ class World {
     }
   }
 
+  const Kind kind_;
+  const unsigned generation_bits_;
   const bool real_;
+  std::vector<int> begun_;  // numbers for which something began to wait since the last look
+  std::vector<int> stale_;  // numbers that were closed, and the kernel was not told since
   bool in_batch_ = false;
   bool raised_ = false;
   assay::detail::Wakeup wakeup_;
@@ -314,7 +341,12 @@ class World {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   ByteReader bytes(data, size);
-  World world(bytes.byte() % 2 == 0);
+  const std::uint8_t first = bytes.byte();
+  constexpr std::array<unsigned, 4> widths{32, 1, 2, 3};
+  World world(first % 2 == 1   ? World::Kind::simulated
+              : first % 4 == 0 ? World::Kind::poll
+                               : World::Kind::epoll,
+              widths.at(first / 4 % widths.size()));
   for (int i = 0; i < assay::fuzz::max_steps && !bytes.empty(); ++i) {
     const std::uint8_t what = bytes.below(16);
     const std::uint8_t a = bytes.byte();
@@ -323,7 +355,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (assay::fuzz::is_traced()) std::fprintf(stderr, "step %d %d\n", what, a);
     switch (what) {
       case 0: world.pipes.open(pipe); break;
-      case 1: world.pipes.close(pipe, a >= 128); break;
+      case 1: world.close(pipe, a >= 128); break;
       case 2: world.pipes.write(pipe); break;
       case 3: world.pipes.read(pipe); break;
       case 4:

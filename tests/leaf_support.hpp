@@ -1,9 +1,12 @@
 // Every future of assay that waits, each with what makes it Ready: what holds for one must hold for all.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
 #include <optional>
 #include <tuple>
@@ -161,6 +164,52 @@ struct FdLeaf : LeafWorld {
   }
 };
 
+struct FdSourceLeaf : LeafWorld {
+  static constexpr bool keeps_its_place = true;
+  static constexpr const char* again = polled_after_ready;
+  int ends[2] = {-1, -1};
+  std::array<std::byte, 4096> bytes{};
+  std::optional<FdSource> source{};
+  FdSourceLeaf() {
+    if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) std::abort();
+  }
+  FdSourceLeaf(const FdSourceLeaf&) = delete;
+  FdSourceLeaf& operator=(const FdSourceLeaf&) = delete;
+  ~FdSourceLeaf() {
+    source.reset();
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+  void complete() {
+    if (::write(ends[1], "x", 1) != 1) std::abort();
+    turn();
+  }
+};
+
+struct FdReadLeaf : FdSourceLeaf {
+  auto make() { return source.emplace(ends[0]).read(bytes); }
+};
+
+struct FdReadyLeaf : FdSourceLeaf {
+  auto make() {
+    source.emplace(ends[0]).clear_readable();
+    return source->readable();
+  }
+};
+
+struct FdWriteLeaf : FdSourceLeaf {
+  auto make() {
+    while (::write(ends[1], bytes.data(), bytes.size()) > 0) {
+    }
+    return source.emplace(ends[1]).write(bytes);
+  }
+  void complete() {
+    while (::read(ends[0], bytes.data(), bytes.size()) > 0) {
+    }
+    turn();
+  }
+};
+
 struct JoinLeaf : NotifiedLeaf {
   Notify other{};
   auto make() { return join(notify.notified(), other.notified()); }
@@ -196,6 +245,6 @@ struct DeepAsyncLeaf : AsyncLeaf {
 using EveryLeaf =
     std::tuple<NotifiedLeaf, NotifiedAllLeaf, AcquireLeaf, LockLeaf, OneshotLeaf, ReceiveLeaf, SendLeaf, JoinAllLeaf,
                JoinHandleLeaf, TimeEventLeaf, SleepLeaf, TickLeaf, TimeoutFutureLeaf, TimeoutClockLeaf, FdLeaf,
-               JoinLeaf, SelectLeaf, SelectBiasedLeaf, AsyncLeaf, DeepAsyncLeaf>;
+               FdReadLeaf, FdReadyLeaf, FdWriteLeaf, JoinLeaf, SelectLeaf, SelectBiasedLeaf, AsyncLeaf, DeepAsyncLeaf>;
 
 }  // namespace assay::test

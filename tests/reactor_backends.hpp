@@ -1,4 +1,4 @@
-// What the reactor tests run on: poll(2) with real files, and the simulated reactor with scripted ones. Both give:
+// What the reactor tests run on: poll(2) and epoll with real files, and the simulated reactor with scripted ones. All give:
 //
 //   reactor()              for ExecutorOptions
 //   open_socket()          an fd that is writable and not readable
@@ -10,6 +10,7 @@
 //   close(fd)              NVAL from now on
 //   reopen(fd)             closes it, and gives its number to a new open_reader()
 //   while_parked(action)   the action runs the next time the executor is about to sleep, once
+//   sees_closing           whether a wait is told at once when its fd is closed
 #pragma once
 
 #include <poll.h>
@@ -21,6 +22,7 @@
 #include <optional>
 #include <utility>
 
+#include "assay/epoll_reactor.hpp"
 #include "assay/reactor.hpp"
 #include "assay_testkit/simulated_reactor.hpp"
 #include "assay_testkit/system_faults.hpp"
@@ -28,16 +30,19 @@
 
 namespace assay::test {
 
-class PollBackend {
+template <class RealReactor, bool tells_of_closing, unsigned... arguments>
+class RealBackend {
  public:
-  PollBackend() {
+  static constexpr bool sees_closing = tells_of_closing;
+
+  RealBackend() {
     calls_.before_blocking = [this] {
       if (const auto action = std::exchange(parked_, nullptr)) action();
     };
   }
-  PollBackend(const PollBackend&) = delete;
-  PollBackend& operator=(const PollBackend&) = delete;
-  ~PollBackend() {
+  RealBackend(const RealBackend&) = delete;
+  RealBackend& operator=(const RealBackend&) = delete;
+  ~RealBackend() {
     for (const auto& [fd, peer] : peers_) {
       if (fd >= 0) ::close(fd);
       if (peer >= 0) ::close(peer);
@@ -45,6 +50,8 @@ class PollBackend {
   }
 
   Reactor& reactor() { return reactor_; }
+  testkit::SystemFaults& calls() { return calls_; }
+  const testkit::SystemFaults& calls() const { return calls_; }
 
   int open_socket() {
     std::array<int, 2> ends{};
@@ -103,13 +110,20 @@ class PollBackend {
   }
 
   testkit::SystemFaults calls_;
-  PollReactor reactor_;
+  RealReactor reactor_{arguments...};
   std::map<int, int> peers_;
   std::function<void()> parked_;
 };
 
+using PollBackend = RealBackend<PollReactor, true>;
+using EpollBackend = RealBackend<EpollReactor, false>;
+// Generations of one bit: they wrap all the time.
+using NarrowEpollBackend = RealBackend<EpollReactor, false, 1>;
+
 class SimulatedBackend {
  public:
+  static constexpr bool sees_closing = true;
+
   SimulatedBackend() {
     reactor_.on_park = [this](std::optional<Duration>) {
       if (const auto action = std::exchange(parked_, nullptr)) action();

@@ -29,10 +29,14 @@ using assay::LocalWaker;
 using assay::Reactor;
 using assay::Readiness;
 using assay::test::check_dies;
+using assay::test::EpollBackend;
+using assay::test::NarrowEpollBackend;
 using assay::test::PollBackend;
 using assay::test::SimulatedBackend;
 using assay::test::State;
 using assay::test::state_of;
+
+#define EVERY_BACKEND PollBackend, EpollBackend, NarrowEpollBackend, SimulatedBackend
 
 namespace {
 
@@ -46,8 +50,7 @@ bool look(Reactor& reactor) { return reactor.wait(-1, Duration::zero()); }
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a waker that stops or destroys the waits behind it, and before it", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("a waker that stops or destroys the waits behind it, and before it", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Reactor& reactor = backend.reactor();
   std::vector<int> fds;
@@ -79,8 +82,7 @@ TEMPLATE_TEST_CASE("a waker that stops or destroys the waits behind it, and befo
   CHECK(woken.size() == 4);
 }
 
-TEMPLATE_TEST_CASE("a waker that adds waits: they get nothing of this batch, and all of the next", "[reactor]",
-                   PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("a waker that adds waits: they get nothing of this batch, and all of the next", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Reactor& reactor = backend.reactor();
   const int fd = backend.open_reader();
@@ -107,8 +109,7 @@ TEMPLATE_TEST_CASE("a waker that adds waits: they get nothing of this batch, and
   CHECK(reactor.size() == 0);
 }
 
-TEMPLATE_TEST_CASE("a waker that watches again with the very wait that was woken", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("a waker that watches again with the very wait that was woken", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Reactor& reactor = backend.reactor();
   const int fd = backend.open_reader();
@@ -131,8 +132,7 @@ TEMPLATE_TEST_CASE("a waker that watches again with the very wait that was woken
   }
 }
 
-TEMPLATE_TEST_CASE("a waker that closes an fd of this batch and reuses its number", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("a waker that closes an fd of this batch and reuses its number", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Reactor& reactor = backend.reactor();
   const int first = backend.open_reader();
@@ -163,8 +163,7 @@ TEMPLATE_TEST_CASE("a waker that closes an fd of this batch and reuses its numbe
   CHECK(reactor.size() == 0);
 }
 
-TEMPLATE_TEST_CASE("a task cancelled inside a batch, by a waker of the same batch", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("a task cancelled inside a batch, by a waker of the same batch", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_reader();
@@ -185,8 +184,7 @@ TEMPLATE_TEST_CASE("a task cancelled inside a batch, by a waker of the same batc
   CHECK(state_of(executor) == State{.fds = 1, .tasks = 1, .polls = 3, .cancelled = 2});
 }
 
-TEMPLATE_TEST_CASE("the waker's own code runs when a wait stops, and finds it gone", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("the waker's own code runs when a wait stops, and finds it gone", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Reactor& reactor = backend.reactor();
   const int fd = backend.open_reader();
@@ -219,7 +217,7 @@ TEMPLATE_TEST_CASE("the waker's own code runs when a wait stops, and finds it go
   CHECK(reactor.size() == 0);
 }
 
-TEMPLATE_TEST_CASE("a reactor that goes before its waits lets go of them", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("a reactor that goes before its waits lets go of them", "[reactor]", EVERY_BACKEND) {
   int woken = 0;
   std::optional<TestType> backend(std::in_place);
   FdWait wait(backend->open_reader(), Interest::read);
@@ -245,8 +243,7 @@ TEST_CASE("a backend that forgets to let go of its waits does no harm", "[reacto
   wait.stop();
 }
 
-TEMPLATE_TEST_CASE("a waker that makes its own reactor wait aborts with a line", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("a waker that makes its own reactor wait aborts with a line", "[reactor]", EVERY_BACKEND) {
   check_dies("a Reactor was asked to wait by a waker that it was waking", [] {
     TestType backend;
     const int fd = backend.open_reader();

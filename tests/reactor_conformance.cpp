@@ -22,10 +22,14 @@ using assay::FdEvent;
 using assay::Interest;
 using assay::JoinHandle;
 using assay::Readiness;
+using assay::test::EpollBackend;
+using assay::test::NarrowEpollBackend;
 using assay::test::PollBackend;
 using assay::test::SimulatedBackend;
 using assay::test::State;
 using assay::test::state_of;
+
+#define EVERY_BACKEND PollBackend, EpollBackend, NarrowEpollBackend, SimulatedBackend
 
 namespace {
 
@@ -43,7 +47,7 @@ constexpr Interest all_interests[] = {Interest::read, Interest::write, Interest:
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("an fd that becomes readable", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("an fd that becomes readable", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_socket();
@@ -60,7 +64,7 @@ TEMPLATE_TEST_CASE("an fd that becomes readable", "[reactor]", PollBackend, Simu
   CHECK(state_of(executor) == State{.polls = 4, .completed = 2});
 }
 
-TEMPLATE_TEST_CASE("an fd that is writable already, and one that is both", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("an fd that is writable already, and one that is both", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_socket();
@@ -72,7 +76,7 @@ TEMPLATE_TEST_CASE("an fd that is writable already, and one that is both", "[rea
   CHECK(state_of(executor) == State{.polls = 8, .completed = 4});
 }
 
-TEMPLATE_TEST_CASE("HUP without IN wakes, whatever was waited for", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("HUP without IN wakes, whatever was waited for", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   for (const Interest interest : all_interests) {
@@ -88,7 +92,7 @@ TEMPLATE_TEST_CASE("HUP without IN wakes, whatever was waited for", "[reactor]",
   CHECK(state_of(executor) == State{.polls = 6, .completed = 3});
 }
 
-TEMPLATE_TEST_CASE("ERR without OUT wakes, whatever was waited for", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("ERR without OUT wakes, whatever was waited for", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   for (const Interest interest : all_interests) {
@@ -104,8 +108,7 @@ TEMPLATE_TEST_CASE("ERR without OUT wakes, whatever was waited for", "[reactor]"
   CHECK(state_of(executor) == State{.polls = 6, .completed = 3});
 }
 
-TEMPLATE_TEST_CASE("NVAL, a number that is no open fd, wakes; before the wait and during it", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("NVAL, a number that is no open fd, wakes; before the wait and during it", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   for (const Interest interest : all_interests) {
@@ -113,15 +116,17 @@ TEMPLATE_TEST_CASE("NVAL, a number that is no open fd, wakes; before the wait an
     JoinHandle<Readiness> task = executor.spawn(wait_for(fd, interest));
     executor.run_until_stalled();
     backend.close(fd);
-    CHECK(executor.run_until_stalled() == 1);
-    CHECK(task.try_join() == Readiness{.invalid = true});
+    // epoll says nothing of a number that is closed, until something waits for it again.
+    CHECK(executor.run_until_stalled() == (TestType::sees_closing ? 1 : 0));
+    CHECK(task.is_finished() == TestType::sees_closing);
     CHECK(executor.block_on(FdEvent(fd, interest)) == Readiness{.invalid = true});
+    executor.run_until_stalled();
+    CHECK(task.try_join() == Readiness{.invalid = true});
   }
   CHECK(state_of(executor) == State{.polls = 12, .completed = 6});
 }
 
-TEMPLATE_TEST_CASE("a reader and a writer on one fd: each is woken for its own", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("a reader and a writer on one fd: each is woken for its own", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_socket();
@@ -137,7 +142,7 @@ TEMPLATE_TEST_CASE("a reader and a writer on one fd: each is woken for its own",
   CHECK(state_of(executor) == State{.polls = 4, .completed = 2});
 }
 
-TEMPLATE_TEST_CASE("HUP and ERR wake both the reader and the writer", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("HUP and ERR wake both the reader and the writer", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int pipe = backend.open_reader();
@@ -160,7 +165,7 @@ TEMPLATE_TEST_CASE("HUP and ERR wake both the reader and the writer", "[reactor]
 }
 
 TEMPLATE_TEST_CASE("two readers on one fd: both are woken, and the later one finds nothing and waits again",
-                   "[reactor]", PollBackend, SimulatedBackend) {
+                   "[reactor]", EVERY_BACKEND) {
   // Spurious readiness, as it happens for real: what was announced is gone when the task comes to it.
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
@@ -192,8 +197,7 @@ TEMPLATE_TEST_CASE("two readers on one fd: both are woken, and the later one fin
   CHECK(state_of(executor) == State{.tasks = 2, .polls = 5, .completed = 2});
 }
 
-TEMPLATE_TEST_CASE("level-triggered: what was not taken is announced again", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("level-triggered: what was not taken is announced again", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_reader();
@@ -208,8 +212,7 @@ TEMPLATE_TEST_CASE("level-triggered: what was not taken is announced again", "[r
   CHECK(state_of(executor) == State{.fds = 1, .tasks = 1, .polls = 11, .completed = 5});
 }
 
-TEMPLATE_TEST_CASE("a cancelled wait leaves the table at once; what is left is still found", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("a cancelled wait leaves the table at once; what is left is still found", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   std::vector<int> fds;
@@ -235,7 +238,7 @@ TEMPLATE_TEST_CASE("a cancelled wait leaves the table at once; what is left is s
         State{.tasks = left, .polls = count + left, .completed = left, .cancelled = count - left});
 }
 
-TEMPLATE_TEST_CASE("an event that comes while the executor sleeps", "[reactor]", PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("an event that comes while the executor sleeps", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_reader();
@@ -250,8 +253,7 @@ TEMPLATE_TEST_CASE("an event that comes while the executor sleeps", "[reactor]",
   CHECK(state_of(executor) == State{.polls = 2, .completed = 1});
 }
 
-TEMPLATE_TEST_CASE("an FdEvent that is polled again by another task wakes that one", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("an FdEvent that is polled again by another task wakes that one", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   Executor executor({.reactor = &backend.reactor()});
   const int fd = backend.open_reader();
@@ -267,8 +269,7 @@ TEMPLATE_TEST_CASE("an FdEvent that is polled again by another task wakes that o
   CHECK(second.is_finished());
 }
 
-TEMPLATE_TEST_CASE("an fd that is closed and reopened between waits, by a task woken in the same batch", "[reactor]",
-                   PollBackend, SimulatedBackend) {
+TEMPLATE_TEST_CASE("an fd that is closed and reopened between waits, by a task woken in the same batch", "[reactor]", EVERY_BACKEND) {
   // Both readers are woken; the first closes the other's fd and opens a new file under the number. The second one's
   // readiness is a hint about a file that is gone: it finds nothing there, and waits for the new one.
   TestType backend;
@@ -304,15 +305,14 @@ TEMPLATE_TEST_CASE("an fd that is closed and reopened between waits, by a task w
   CHECK(reader.is_finished());
 }
 
-TEMPLATE_TEST_CASE("an FdEvent outlives its executor, and waits in another", "[reactor]", PollBackend,
-                   SimulatedBackend) {
+TEMPLATE_TEST_CASE("an FdEvent outlives its executor, and waits in another", "[reactor]", EVERY_BACKEND) {
   TestType backend;
   const int fd = backend.open_reader();
   FdEvent event(fd, Interest::read);
   {
     Executor gone;  // with a reactor of its own, that goes with it
     gone.spawn_detached(PollIt{event});
-    if constexpr (std::is_same_v<TestType, PollBackend>) gone.run_until_stalled();
+    if constexpr (!std::is_same_v<TestType, SimulatedBackend>) gone.run_until_stalled();
   }
   Executor executor({.reactor = &backend.reactor()});
   JoinHandle<Readiness> task = executor.spawn(PollIt{event});

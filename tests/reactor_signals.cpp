@@ -27,6 +27,7 @@
 #include "time_state.hpp"
 
 using namespace std::chrono_literals;
+using assay::Backend;
 using assay::Context;
 using assay::Executor;
 using assay::FdEvent;
@@ -111,7 +112,7 @@ TEST_CASE("ppoll fails with EINTR, EAGAIN or ENOMEM: as if nothing had happened"
   const int error = GENERATE(EINTR, EAGAIN, ENOMEM);
   SystemFaults calls;
   Pipe pipe;
-  Executor executor;
+  Executor executor({.backend = Backend::poll});
   JoinHandle<Readiness> task = executor.spawn(FdEvent(pipe.reader(), Interest::read));
   executor.run_until_stalled();
   pipe.write("x");
@@ -129,6 +130,36 @@ TEST_CASE("ppoll fails with EINTR, EAGAIN or ENOMEM: as if nothing had happened"
   CHECK(executor.block_on(FdEvent(pipe.reader(), Interest::read)) == Readiness{.readable = true});
   CHECK(calls.failed(SystemCall::ppoll) >= 4);
   CHECK(executor.reactor().size() == 0);
+}
+
+TEST_CASE("epoll_wait and epoll_pwait2 fail with EINTR: as if nothing had happened", "[reactor]") {
+  SystemFaults calls;
+  Pipe pipe;
+  Pipe other;
+  Executor executor;
+  JoinHandle<Readiness> task = executor.spawn(FdEvent(pipe.reader(), Interest::read));
+  executor.run_until_stalled();
+  pipe.write("x");
+  calls.fail(SystemCall::epoll_wait, EINTR, 0, 3);
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    CHECK(executor.run_until_stalled() == 0);
+    CHECK(calls.failed(SystemCall::epoll_wait) == i);
+    CHECK(state_of(executor) == State{.fds = 1, .tasks = 1, .polls = 1});
+  }
+  CHECK(executor.run_until_stalled() == 1);
+  CHECK(task.is_finished());
+  // And while it sleeps, for a while and for ever.
+  JoinHandle<Readiness> waiting = executor.spawn(FdEvent(other.reader(), Interest::read));
+  executor.run_until_stalled();
+  calls.fail(SystemCall::epoll_pwait2, EINTR, 0, 3);
+  executor.block_on(assay::sleep(1ms));
+  CHECK(calls.failed(SystemCall::epoll_pwait2) >= 1);
+  calls.stop(SystemCall::epoll_pwait2);
+  calls.fail(SystemCall::epoll_wait, EINTR, 0, 3);
+  CHECK(executor.block_on(FdEvent(pipe.reader(), Interest::read)) == Readiness{.readable = true});
+  CHECK(calls.failed(SystemCall::epoll_wait) == 6);
+  CHECK(calls.calls(SystemCall::ppoll) == 0);
+  CHECK(executor.reactor().size() == 1);
 }
 
 TEST_CASE("EINTR from the eventfd's read and write is retried", "[reactor]") {
@@ -179,13 +210,30 @@ TEST_CASE("calls that cannot fail, unless somebody meddled with our fds, abort w
   });
   check_dies("poll(2) refused to wait (more file descriptors than RLIMIT_NOFILE?): Invalid argument", [] {
     Pipe pipe;
-    Executor executor;
+    Executor executor({.backend = Backend::poll});
     for (int i = 0; i < 100; ++i) executor.spawn_detached(FdEvent(pipe.reader(), Interest::read));
     // By another process: Valgrind keeps to itself what a program says of its own limits.
     const rlimit few{50, 50};
     const pid_t other = ::fork();
     if (other == 0) ::_exit(::prlimit(::getppid(), RLIMIT_NOFILE, &few, nullptr));
     ::waitpid(other, nullptr, 0);
+    executor.run_until_stalled();
+  });
+  check_dies("epoll refused to wait (did somebody close or replace the epoll set of an executor?): Invalid argument", [] {
+    SystemFaults calls;
+    Pipe pipe;
+    Executor executor;
+    calls.fail(SystemCall::epoll_wait, EINVAL);
+    executor.block_on(FdEvent(pipe.reader(), Interest::read));
+  });
+  check_dies("epoll refused to wait (did somebody close or replace the epoll set of an executor?): Bad file descriptor", [] {
+    Pipe pipe;
+    Executor executor;
+    executor.spawn_detached(FdEvent(pipe.reader(), Interest::read));
+    executor.run_until_stalled();
+    for (int fd = 0; fd < 64; ++fd) {
+      if (fd != STDERR_FILENO) ::close(fd);
+    }
     executor.run_until_stalled();
   });
   check_dies("somebody closed a file descriptor that belongs to assay", [] {

@@ -306,6 +306,10 @@ TEST_CASE("misuse of a channel aborts", "[sync][channel][dies]") {
     static_cast<void>(a.poll(recv));
     static_cast<void>(a.poll(recv));
   });
+  check_dies("a channel was used on another thread than the one that made it", [] {
+    auto [sender, receiver] = channel<int>(1);
+    std::thread([copied = sender] {}).join();
+  });
   check_dies("a Sender was used after it was moved from", [] {
     auto [sender, receiver] = channel<int>(1);
     const auto moved = std::move(sender);

@@ -33,8 +33,8 @@ MEMORY = set("malloc calloc realloc reallocarray free aligned_alloc posix_memali
              "strcmp strncmp strchr strrchr strstr strdup strndup stpcpy".split())
 # Direct calls are known by their C linkage; these names are for calls through a table of function pointers.
 SYSTEM_CALLS = set("read write readv writev pread pwrite open openat close poll ppoll select pselect eventfd timerfd_create "
-                   "timerfd_settime timerfd_gettime epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait fcntl ioctl "
-                   "syscall socket socketpair bind listen accept accept4 connect send sendto sendmsg recv recvfrom recvmsg "
+                   "timerfd_settime timerfd_gettime epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 "
+                   "fcntl ioctl syscall socket socketpair bind listen accept accept4 connect send sendto sendmsg recv recvfrom recvmsg "
                    "shutdown getsockopt setsockopt pipe pipe2 dup dup2 dup3 mmap munmap mprotect fork execve kill signal "
                    "sigaction signalfd clock_gettime nanosleep clock_nanosleep".split())
 LIFETIME = set("construct_at destroy_at destroy destroy_n launder start_lifetime_as start_lifetime_as_array assume_aligned "

@@ -13,6 +13,7 @@
 #include "assay/clock.hpp"        // Instant, Duration, VirtualClock
 #include "assay/time.hpp"         // sleep, sleep_until, interval, timeout
 #include "assay/events.hpp"       // FdEvent, TimeEvent
+#include "assay/fd_source.hpp"    // FdSource
 #include "assay/join.hpp"         // join
 #include "assay/select.hpp"       // select, select_biased
 #include "assay/notify.hpp"       // Notify

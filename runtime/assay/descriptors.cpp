@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <system_error>
 
 #include "assay/audited/system.hpp"
@@ -15,14 +16,6 @@ namespace assay::detail {
 
 namespace {
 
-timespec to_timespec(std::int64_t nanoseconds) noexcept {
-  constexpr std::int64_t second = 1'000'000'000;
-  timespec result{};
-  result.tv_sec = static_cast<time_t>(nanoseconds / second);
-  result.tv_nsec = static_cast<long>(nanoseconds % second);
-  return result;
-}
-
 int made_or_throw(int number, const char* what) {
   if (number < 0) throw std::system_error(errno, std::generic_category(), what);
   return number;
@@ -31,6 +24,14 @@ int made_or_throw(int number, const char* what) {
 constexpr const char* eventfd_lost = "somebody closed or replaced the eventfd of an executor";
 
 }  // namespace
+
+timespec to_timespec(std::int64_t nanoseconds) noexcept {
+  constexpr std::int64_t second = 1'000'000'000;
+  timespec result{};
+  result.tv_sec = static_cast<time_t>(nanoseconds / second);
+  result.tv_nsec = static_cast<long>(nanoseconds % second);
+  return result;
+}
 
 Fd::~Fd() {
   if (number_ < 0) return;
@@ -43,9 +44,10 @@ Wakeup::Wakeup() : fd_(made_or_throw(audited::make_eventfd(), "assay: eventfd"))
 
 void Wakeup::raise() noexcept {
   const int before = errno;  // a signal handler must leave it
+  const std::uint64_t one = 1;
   ssize_t written = 0;
   do {
-    written = audited::write_counter(fd_.number(), 1);
+    written = audited::write_bytes(fd_.number(), std::as_bytes(std::span(&one, 1)));
   } while (written < 0 && errno == EINTR);
   // EAGAIN: the counter is not zero, which is all we want.
   ASSAY_CHECK(written == ssize_t{sizeof(std::uint64_t)} || errno == EAGAIN, eventfd_lost);
@@ -56,7 +58,7 @@ void Wakeup::clear() noexcept {
   std::uint64_t count = 0;
   ssize_t got = 0;
   do {
-    got = audited::read_counter(fd_.number(), count);
+    got = audited::read_bytes(fd_.number(), std::as_writable_bytes(std::span(&count, 1)));
   } while (got < 0 && errno == EINTR);
   // EAGAIN: it was clear already.
   ASSAY_CHECK(got == ssize_t{sizeof count} || errno == EAGAIN, eventfd_lost);
@@ -87,14 +89,14 @@ bool PollableSet::renew() noexcept {
   const int made = audited::make_epoll();
   if (made < 0) return false;
   Fd fresh(made);
-  if (audited::change_epoll(made, EPOLL_CTL_ADD, timer_.number(), EPOLLIN) != 0 ||
-      audited::change_epoll(made, EPOLL_CTL_ADD, wakeup_fd_, EPOLLIN) != 0 ||
-      audited::change_epoll(outer_.number(), EPOLL_CTL_ADD, made, EPOLLIN) != 0) {
+  if (audited::change_epoll(made, EPOLL_CTL_ADD, timer_.number(), EPOLLIN, 0) != 0 ||
+      audited::change_epoll(made, EPOLL_CTL_ADD, wakeup_fd_, EPOLLIN, 0) != 0 ||
+      audited::change_epoll(outer_.number(), EPOLL_CTL_ADD, made, EPOLLIN, 0) != 0) {
     return false;
   }
   if (inner_) {
     // Said, and not left to its closing: a fork may have a copy of it.
-    static_cast<void>(audited::change_epoll(outer_.number(), EPOLL_CTL_DEL, inner_->number(), 0));
+    static_cast<void>(audited::change_epoll(outer_.number(), EPOLL_CTL_DEL, inner_->number(), 0, 0));
     inner_.reset();
   }
   inner_.emplace(std::move(fresh));
@@ -102,13 +104,13 @@ bool PollableSet::renew() noexcept {
 }
 
 PollableSet::Watch PollableSet::watch(int fd, std::uint32_t events) noexcept {
-  if (audited::change_epoll(inner_->number(), EPOLL_CTL_MOD, fd, events) == 0) return Watch::changed;
-  if (audited::change_epoll(inner_->number(), EPOLL_CTL_ADD, fd, events) == 0) return Watch::added;
+  if (audited::change_epoll(inner_->number(), EPOLL_CTL_MOD, fd, events, 0) == 0) return Watch::changed;
+  if (audited::change_epoll(inner_->number(), EPOLL_CTL_ADD, fd, events, 0) == 0) return Watch::added;
   return Watch::refused;
 }
 
 bool PollableSet::forget(int fd) noexcept {
-  return audited::change_epoll(inner_->number(), EPOLL_CTL_DEL, fd, 0) == 0;
+  return audited::change_epoll(inner_->number(), EPOLL_CTL_DEL, fd, 0, 0) == 0;
 }
 
 void PollableSet::set_timer(std::optional<std::int64_t> nanoseconds) noexcept {

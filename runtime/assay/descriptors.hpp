@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <span>
 #include <utility>
@@ -37,6 +38,8 @@ class Wakeup {
  private:
   Fd fd_;
 };
+
+timespec to_timespec(std::int64_t nanoseconds) noexcept;
 
 // Blocks until an fd is ready, or for `nanoseconds` (none: for ever). Returns how many are ready; 0 also when a signal came.
 // Aborts when the kernel refuses the call.

@@ -8,6 +8,7 @@
 
 #include "assay/base/check.hpp"
 #include "assay/descriptors.hpp"
+#include "assay/epoll_reactor.hpp"
 
 namespace assay {
 
@@ -78,10 +79,21 @@ bool Executor::Embedding::watch(const Reactor& reactor) {
   return watched_.size() == count;
 }
 
+namespace {
+
+std::unique_ptr<Reactor> make_reactor(const ExecutorOptions& options) {
+  if (options.reactor != nullptr) return nullptr;
+  if (options.backend == Backend::poll) return std::make_unique<PollReactor>();
+  return std::make_unique<EpollReactor>();
+}
+
+}  // namespace
+
 Executor::Executor(ExecutorOptions options)
     : options_(std::move(options)),
+      own_reactor_(make_reactor(options_)),
       clock_(options_.clock != nullptr ? options_.clock : &steady_clock_),
-      reactor_(options_.reactor != nullptr ? options_.reactor : &poll_reactor_),
+      reactor_(options_.reactor != nullptr ? options_.reactor : own_reactor_.get()),
       random_state_(options_.seed),
       scheduler_(detail::SlabOptions{.slots = options_.task_slots,
                                       .slot_bytes = options_.task_slot_bytes,
@@ -93,6 +105,7 @@ Executor::Executor(ExecutorOptions options)
 Executor::~Executor() {
   ASSAY_CHECK(scheduler_->is_owner(), "an Executor was destroyed on another thread than the one that made it");
   ASSAY_CHECK(!in_turn_, "an Executor was destroyed from inside itself");
+  if (own_reactor_ == nullptr) reactor_->forget_wakeup(scheduler_->wakeup_fd());
 }
 
 void Executor::enter(const char* message) const noexcept {
@@ -100,26 +113,34 @@ void Executor::enter(const char* message) const noexcept {
   ASSAY_CHECK(!in_turn_, message);
 }
 
-// Polls ready tasks, after a look around when that is due, until the next one is, or `until` is done. 0: nothing is ready.
+// Polls ready tasks until the next look around is due, nothing is ready, or `until` is done. Returns how many it took.
 std::size_t Executor::run_some(const TaskHeader* until) {
-  if (polls_since_visit_ >= options_.polls_per_visit || !scheduler_->has_ready()) visit();
   const std::size_t taken = scheduler_->run(this, options_.polls_per_visit - polls_since_visit_, until);
   polls_since_visit_ += static_cast<std::uint32_t>(taken);
   return taken;
 }
 
+// Where nothing is ready the reactor is asked once, to block, and not also to look.
 void Executor::run_until_done(const TaskHeader& task) {
   while (!task.has(TaskFlags::done)) {
-    if (run_some(&task) == 0) wait();
+    if (polls_since_visit_ >= options_.polls_per_visit) visit();
+    if (!scheduler_->has_ready()) hear();
+    if (!scheduler_->has_ready()) wait();
+    run_some(&task);
   }
 }
 
 // Queues what other threads, timers and file descriptors have woken. Does not block.
 void Executor::visit() {
+  hear();
   polls_since_visit_ = 0;
+  if (reactor_->size() != 0) wait_for_events(Duration::zero());
+}
+
+// Queues what other threads and timers have woken.
+void Executor::hear() {
   scheduler_->drain_inbox();
   if (!timers_.empty()) timers_.fire(clock_->now());
-  if (reactor_->size() != 0) wait_for_events(Duration::zero());
 }
 
 void Executor::wait_for_events(std::optional<Duration> timeout) {
@@ -138,6 +159,7 @@ void Executor::wait() {
       timeout = std::max(saturating_difference(*next, clock_->now()), Duration::zero());
     }
   }
+  polls_since_visit_ = 0;
   wait_for_events(timeout);
   scheduler_->finish_sleep();
 }
@@ -146,8 +168,9 @@ std::size_t Executor::run_until_stalled() {
   enter("Executor::run_until_stalled was called from inside this executor");
   const Turn turn(*this);
   const std::uint64_t before = scheduler_->stats().polls;
-  while (run_some(nullptr) != 0) {
-  }
+  do {
+    if (polls_since_visit_ >= options_.polls_per_visit || !scheduler_->has_ready()) visit();
+  } while (run_some(nullptr) != 0);
   if (embedding_ != nullptr) arm_pollable_fd();
   return scheduler_->stats().polls - before;
 }

@@ -62,6 +62,12 @@ enum class OnStranded : std::uint8_t {
   ignore,
 };
 
+// What an executor waits for file descriptors with.
+enum class Backend : std::uint8_t {
+  epoll,  // many file descriptors; FdSource is fast
+  poll,   // poll(2): needs no file descriptor of its own, and costs by the number of those that are waited for
+};
+
 struct ExecutorOptions {
   std::size_t task_slots = 0;        // slots for tasks, made in advance: just as many ...
   std::size_t task_slot_bytes = 256;  // ... of this size (header, future and output of a task together)
@@ -71,7 +77,8 @@ struct ExecutorOptions {
   // Gets what a detached task threw. Empty: the task's name is printed and std::terminate called.
   std::function<void(const TaskInfo&, std::exception_ptr)> on_unhandled{};
   Clock* clock = nullptr;      // null: the machine's. Must outlive the executor.
-  Reactor* reactor = nullptr;  // null: poll(2). Must outlive the executor.
+  Backend backend = Backend::epoll;
+  Reactor* reactor = nullptr;  // instead of `backend`, if not null. Must outlive the executor.
   std::uint64_t seed = 1;      // of the choices that select makes
 };
 
@@ -313,6 +320,7 @@ class Executor final : private detail::SchedulerEvents {
   void run_until_done(const audited::TaskHeader& task);
   std::size_t run_some(const audited::TaskHeader* until);
   void visit();
+  void hear();
   void wait();
   void wait_for_events(std::optional<Duration> timeout);
   void arm_pollable_fd();
@@ -322,7 +330,7 @@ class Executor final : private detail::SchedulerEvents {
 
   ExecutorOptions options_;
   SteadyClock steady_clock_;
-  PollReactor poll_reactor_;
+  std::unique_ptr<Reactor> own_reactor_;
   Clock* clock_;
   Reactor* reactor_;
   TimerQueue timers_;

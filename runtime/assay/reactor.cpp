@@ -29,10 +29,9 @@ void Reactor::watch(FdWait& wait, const LocalWaker& waker) {
   LocalWaker kept = waker;
   ASSAY_CHECK(wait.fd_ >= 0, "FdEvent was given a negative file descriptor");
   ASSAY_CHECK(wait.reactor_ == nullptr, "internal: a wait for an fd was started twice");
-  if (waits_.empty()) owner_ = audited::current_thread_id();
-  check_owner();
+  take_ownership();
   waits_.push_back(&wait);
-  wait.place_ = waits_.size() - 1;
+  wait.place_ = static_cast<std::uint32_t>(waits_.size() - 1);
   try {
     added(wait);
   } catch (...) {
@@ -69,6 +68,7 @@ std::size_t Reactor::check_deep() const noexcept {
   }
   ASSAY_CHECK(gaps == gaps_ && (in_batch_ || gaps == 0), "internal: a reactor's table has gaps that nobody counted");
   ASSAY_CHECK(size() == waits_.size(), "internal: a reactor's backend and its table differ");
+  check_backend();
   return waits_.size() - gaps;
 }
 
@@ -82,6 +82,7 @@ void Reactor::let_go_of_all() noexcept {
 void Reactor::unlink(FdWait& wait) noexcept {
   check_owner();
   ASSAY_ASSERT(waits_.at(wait.place_) == &wait, "internal: a reactor's table is wrong");
+  leaving(wait);
   wait.reactor_ = nullptr;
   waits_.at(wait.place_) = nullptr;
   if (in_batch_) {
@@ -89,6 +90,34 @@ void Reactor::unlink(FdWait& wait) noexcept {
   } else {
     close_gap(wait.place_);
   }
+}
+
+bool Reactor::attach(detail::FdRegistration& source) {
+  ASSAY_CHECK(!source.is_attached(), "internal: a source was attached twice");
+  take_ownership();
+  if (!attached(source)) return false;
+  source.reactor_ = this;
+  ++sources_;
+  return true;
+}
+
+void detail::FdRegistration::detach() noexcept {
+  if (reactor_ == nullptr) return;
+  reactor_->check_owner();
+  reactor_->detached(*this);
+  reactor_->let_go(*this);
+}
+
+void Reactor::let_go(detail::FdRegistration& source) noexcept {
+  ASSAY_CHECK(source.reactor_ == this && sources_ > 0, "internal: a source was detached from another reactor than its own");
+  source.reactor_ = nullptr;
+  --sources_;
+}
+
+// A reactor that nothing waits for belongs to nobody.
+void Reactor::take_ownership() noexcept {
+  if (waits_.empty() && sources_ == 0) owner_ = audited::current_thread_id();
+  check_owner();
 }
 
 void Reactor::check_owner() const noexcept {
@@ -99,7 +128,7 @@ void Reactor::close_gap(std::size_t place) noexcept {
   removed(place);
   waits_.at(place) = waits_.back();
   waits_.pop_back();
-  if (place < waits_.size() && waits_.at(place) != nullptr) waits_.at(place)->place_ = place;
+  if (place < waits_.size() && waits_.at(place) != nullptr) waits_.at(place)->place_ = static_cast<std::uint32_t>(place);
 }
 
 void Reactor::enter_batch() noexcept {

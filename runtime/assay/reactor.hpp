@@ -1,4 +1,5 @@
-// The reactor: waits for file descriptors. PollReactor is the reference backend, on poll(2).
+// The reactor: waits for file descriptors. PollReactor is the reference backend, on poll(2); EpollReactor
+// (epoll_reactor.hpp) the one for many file descriptors.
 #pragma once
 
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "assay/audited/intrusive_list.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/clock.hpp"
 
@@ -28,10 +30,11 @@ struct Readiness {
   friend bool operator==(const Readiness&, const Readiness&) = default;
 };
 
+class EpollReactor;
 class Reactor;
 
 // One wait for one file descriptor: a member of whatever waits. Stops waiting when destroyed.
-class FdWait {
+class FdWait : public audited::ListNode<FdWait> {
  public:
   FdWait(int fd, Interest interest) noexcept : fd_(fd), interest_(interest) {}
   ~FdWait() { stop(); }
@@ -46,16 +49,56 @@ class FdWait {
 
   void stop() noexcept;
 
+  // Whether it is ready; it no longer is, until it is watched and ready again.
+  bool take_ready() noexcept { return std::exchange(ready_, false); }
+
+  // For an FdSource that is attached: events since the last one that the backend reported suffice. To be set before watch().
+  void rely_on_edges(bool rely) noexcept { relies_on_edges_ = rely; }
+
  private:
   friend class Reactor;
+  friend class EpollReactor;
+  // Where EpollReactor keeps it.
+  enum class Home : std::uint8_t { entry, polled, due };
+
   int fd_;
   Interest interest_;
   bool ready_ = false;
+  bool relies_on_edges_ = false;
+  Home home_ = Home::entry;
   Readiness readiness_{};
+  std::uint32_t place_ = 0;
   Reactor* reactor_ = nullptr;
-  std::size_t place_ = 0;
   LocalWaker waker_;
 };
+
+namespace detail {
+
+// What an FdSource is to a backend that remembers readiness for it. Detached when destroyed. The executor's thread only.
+class FdRegistration {
+ public:
+  explicit FdRegistration(int fd) noexcept : fd_(fd) {}
+  ~FdRegistration() { detach(); }
+  FdRegistration(const FdRegistration&) = delete;
+  FdRegistration& operator=(const FdRegistration&) = delete;
+
+  int fd() const noexcept { return fd_; }
+  bool is_attached() const noexcept { return reactor_ != nullptr; }
+  void detach() noexcept;
+
+  // What is believed of the fd: a system call is worth a try. Set by the backend, cleared by the source.
+  bool readable = true;
+  bool writable = true;
+  bool ended = false;   // HUP, RDHUP or ERR was seen: reading and writing say something new to the end
+  bool urgent = false;  // PRI was seen: a read may stop short at the mark
+
+ private:
+  friend class assay::Reactor;
+  int fd_;
+  Reactor* reactor_ = nullptr;
+};
+
+}  // namespace detail
 
 // A backend. The executor's thread only.
 class Reactor {
@@ -78,6 +121,14 @@ class Reactor {
 
   // How many waits there are.
   virtual std::size_t size() const noexcept = 0;
+
+  // `wakeup_fd` is about to be closed, or will not be waited for any more.
+  virtual void forget_wakeup(int wakeup_fd) noexcept { static_cast<void>(wakeup_fd); }
+
+  // From now on the backend notes in `source` what the fd becomes ready for, while something waits for the fd or not; from
+  // the first wait for each direction on. False: this backend does not, or not for this fd. Not attached yet. May throw
+  // std::bad_alloc.
+  bool attach(detail::FdRegistration& source);
 
   // Aborts unless each wait knows its place; returns how many there are. O(waits).
   std::size_t check_deep() const noexcept;
@@ -104,7 +155,21 @@ class Reactor {
   std::size_t places() const noexcept { return waits_.size(); }
 
   virtual void added(FdWait& wait) = 0;              // as the last place
+  virtual void leaving(FdWait& wait) noexcept { static_cast<void>(wait); }  // at once, also while a batch is dispatched
   virtual void removed(std::size_t place) noexcept = 0;  // the last place moves into `place`, unless it is the last
+
+  virtual bool attached(detail::FdRegistration& source) {
+    static_cast<void>(source);
+    return false;
+  }
+  virtual void detached(detail::FdRegistration& source) noexcept { static_cast<void>(source); }
+  // By the backend: the source is not attached any more, and its waits must do without.
+  void let_go(detail::FdRegistration& source) noexcept;
+  std::size_t sources() const noexcept { return sources_; }
+  const Reactor* reactor_of(const detail::FdRegistration& source) const noexcept { return source.reactor_; }
+
+  // Aborts unless the backend's own structures hold.
+  virtual void check_backend() const noexcept {}
 
   // While an event batch is dispatched, places keep their numbers; leaving closes the gaps.
   void enter_batch() noexcept;
@@ -112,12 +177,15 @@ class Reactor {
 
  private:
   friend class FdWait;
+  friend class detail::FdRegistration;
   void unlink(FdWait& wait) noexcept;
   void close_gap(std::size_t place) noexcept;
+  void take_ownership() noexcept;
   void check_owner() const noexcept;
 
   std::vector<FdWait*> waits_;
-  std::uint64_t owner_ = 0;  // the thread of all waits
+  std::uint64_t owner_ = 0;  // the thread of all waits and sources
+  std::size_t sources_ = 0;
   std::size_t gaps_ = 0;
   bool in_batch_ = false;
 };

@@ -23,10 +23,13 @@ enum class SystemCall : std::uint8_t {
   ppoll,
   read,
   write,
+  send,
   close,
   eventfd,
   epoll_create1,
   epoll_ctl,
+  epoll_wait,
+  epoll_pwait2,
   timerfd_create,
   timerfd_settime,
 };
@@ -62,7 +65,7 @@ class SystemFaults {
   std::uint64_t calls(SystemCall call) const { return plans_.at(static_cast<std::size_t>(call)).calls; }
   std::uint64_t failed(SystemCall call) const { return plans_.at(static_cast<std::size_t>(call)).failed; }
 
-  // Called on the waiting thread right before each ppoll that may block.
+  // Called on the waiting thread right before each call that may block to wait for file descriptors.
   std::function<void()> before_blocking{};
 
  private:
@@ -88,17 +91,20 @@ class SystemFaults {
     return true;
   }
 
+  static void tell_if(bool blocks) {
+    const std::function<void()>& hook = current.load()->before_blocking;
+    if (blocks && hook) hook();
+  }
+
   static const audited::SystemCalls table;
 
-  std::array<Plan, 9> plans_;
+  std::array<Plan, 12> plans_;
 };
 
 constinit inline const audited::SystemCalls SystemFaults::table{
     [](pollfd* fds, nfds_t count, const timespec* timeout) {
       if (fails(SystemCall::ppoll)) return -1;
-      const bool blocks = timeout == nullptr || timeout->tv_sec > 0 || timeout->tv_nsec > 0;
-      const std::function<void()>& hook = current.load()->before_blocking;
-      if (blocks && hook) hook();
+      tell_if(timeout == nullptr || timeout->tv_sec > 0 || timeout->tv_nsec > 0);
       return audited::real_system_calls().ppoll(fds, count, timeout);
     },
     [](int fd, void* bytes, std::size_t size) {
@@ -106,6 +112,9 @@ constinit inline const audited::SystemCalls SystemFaults::table{
     },
     [](int fd, const void* bytes, std::size_t size) {
       return fails(SystemCall::write) ? ssize_t{-1} : audited::real_system_calls().write(fd, bytes, size);
+    },
+    [](int fd, const void* bytes, std::size_t size, int flags) {
+      return fails(SystemCall::send) ? ssize_t{-1} : audited::real_system_calls().send(fd, bytes, size, flags);
     },
     [](int fd) {
       const int result = audited::real_system_calls().close(fd);
@@ -117,6 +126,16 @@ constinit inline const audited::SystemCalls SystemFaults::table{
     [](int flags) { return fails(SystemCall::epoll_create1) ? -1 : audited::real_system_calls().epoll_create1(flags); },
     [](int epoll, int operation, int fd, epoll_event* event) {
       return fails(SystemCall::epoll_ctl) ? -1 : audited::real_system_calls().epoll_ctl(epoll, operation, fd, event);
+    },
+    [](int epoll, epoll_event* events, int count, int milliseconds) {
+      if (fails(SystemCall::epoll_wait)) return -1;
+      tell_if(milliseconds != 0);
+      return audited::real_system_calls().epoll_wait(epoll, events, count, milliseconds);
+    },
+    [](int epoll, epoll_event* events, int count, const timespec* timeout) {
+      if (fails(SystemCall::epoll_pwait2)) return -1;
+      tell_if(timeout == nullptr || timeout->tv_sec > 0 || timeout->tv_nsec > 0);
+      return audited::real_system_calls().epoll_pwait2(epoll, events, count, timeout);
     },
     [](int clock, int flags) {
       return fails(SystemCall::timerfd_create) ? -1 : audited::real_system_calls().timerfd_create(clock, flags);

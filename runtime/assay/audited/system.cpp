@@ -5,6 +5,7 @@
 #include "assay/audited/system.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -20,10 +21,13 @@ constexpr SystemCalls real{
     [](pollfd* fds, nfds_t count, const timespec* timeout) { return ::ppoll(fds, count, timeout, nullptr); },
     [](int fd, void* bytes, std::size_t size) { return ::read(fd, bytes, size); },
     [](int fd, const void* bytes, std::size_t size) { return ::write(fd, bytes, size); },
+    [](int fd, const void* bytes, std::size_t size, int flags) { return ::send(fd, bytes, size, flags); },
     [](int fd) { return ::close(fd); },
     [](unsigned initial, int flags) { return ::eventfd(initial, flags); },
     [](int flags) { return ::epoll_create1(flags); },
     [](int epoll, int operation, int fd, epoll_event* event) { return ::epoll_ctl(epoll, operation, fd, event); },
+    [](int epoll, epoll_event* events, int count, int limit) { return ::epoll_wait(epoll, events, count, limit); },
+    [](int epoll, epoll_event* events, int count, const timespec* limit) { return ::epoll_pwait2(epoll, events, count, limit, nullptr); },
     [](int clock, int flags) { return ::timerfd_create(clock, flags); },
     [](int fd, int flags, const itimerspec* next) { return ::timerfd_settime(fd, flags, next, nullptr); },
 };
@@ -60,16 +64,30 @@ int make_eventfd() noexcept { return calls().eventfd(0, EFD_NONBLOCK | EFD_CLOEX
 int make_epoll() noexcept { return calls().epoll_create1(EPOLL_CLOEXEC); }
 // SAFETY(Y6): creates a file descriptor; no pointers.
 int make_timerfd() noexcept { return calls().timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
-// SAFETY(Y7): the eight bytes of a live object, and their number.
-ssize_t read_counter(int fd, std::uint64_t& counter) noexcept { return calls().read(fd, &counter, sizeof counter); }
-// SAFETY(Y7): the eight bytes of a live object, and their number.
-ssize_t write_counter(int fd, std::uint64_t counter) noexcept { return calls().write(fd, &counter, sizeof counter); }
-// SAFETY(Y8): the event lives through the call; its union is written and never read by us.
-int change_epoll(int epoll, int operation, int fd, std::uint32_t events) noexcept {
+// SAFETY(Y7): the span's bytes, and their number.
+ssize_t read_bytes(int fd, std::span<std::byte> bytes) noexcept { return calls().read(fd, bytes.data(), bytes.size()); }
+// SAFETY(Y7): the span's bytes, and their number.
+ssize_t write_bytes(int fd, std::span<const std::byte> bytes) noexcept { return calls().write(fd, bytes.data(), bytes.size()); }
+// SAFETY(Y7): the span's bytes, and their number.
+ssize_t send_bytes(int socket, std::span<const std::byte> bytes) noexcept {
+  return calls().send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+}
+// SAFETY(Y8): the event lives through the call. Of its union, u64 is written here and read by tag_of(), nothing else anywhere.
+int change_epoll(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t tag) noexcept {
   epoll_event event{};
   event.events = events;
-  event.data.fd = fd;
+  event.data.u64 = tag;
   return calls().epoll_ctl(epoll, operation, fd, &event);
+}
+// SAFETY(Y8): the kernel gave back what change_epoll() wrote: u64 is the active member, or, of a zeroed event, zero all the same.
+std::uint64_t tag_of(const epoll_event& event) noexcept { return event.data.u64; }
+// SAFETY(Y9): the span's array and its size.
+int wait_epoll(int epoll, std::span<epoll_event> events, int milliseconds) noexcept {
+  return calls().epoll_wait(epoll, events.data(), static_cast<int>(events.size()), milliseconds);
+}
+// SAFETY(Y9): the span's array and its size; the limit lives through the call.
+int wait_epoll(int epoll, std::span<epoll_event> events, const timespec& limit) noexcept {
+  return calls().epoll_pwait2(epoll, events.data(), static_cast<int>(events.size()), &limit);
 }
 // SAFETY(Y8): the timespec lives through the call.
 int set_timerfd(int fd, const itimerspec& next) noexcept { return calls().timerfd_settime(fd, 0, &next); }

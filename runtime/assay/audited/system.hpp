@@ -25,10 +25,13 @@ struct SystemCalls {
   int (*ppoll)(pollfd* fds, nfds_t count, const timespec* timeout);
   ssize_t (*read)(int fd, void* bytes, std::size_t size);
   ssize_t (*write)(int fd, const void* bytes, std::size_t size);
+  ssize_t (*send)(int fd, const void* bytes, std::size_t size, int flags);
   int (*close)(int fd);
   int (*eventfd)(unsigned initial, int flags);
   int (*epoll_create1)(int flags);
   int (*epoll_ctl)(int epoll, int operation, int fd, epoll_event* event);
+  int (*epoll_wait)(int epoll, epoll_event* events, int count, int milliseconds);
+  int (*epoll_pwait2)(int epoll, epoll_event* events, int count, const timespec* timeout);
   int (*timerfd_create)(int clock, int flags);
   int (*timerfd_settime)(int fd, int flags, const itimerspec* next);
 };
@@ -48,9 +51,14 @@ int poll_fds(std::span<pollfd> fds, const timespec* timeout) noexcept;
 int make_eventfd() noexcept;
 int make_epoll() noexcept;
 int make_timerfd() noexcept;
-ssize_t read_counter(int fd, std::uint64_t& counter) noexcept;
-ssize_t write_counter(int fd, std::uint64_t counter) noexcept;
-int change_epoll(int epoll, int operation, int fd, std::uint32_t events) noexcept;
+ssize_t read_bytes(int fd, std::span<std::byte> bytes) noexcept;
+ssize_t write_bytes(int fd, std::span<const std::byte> bytes) noexcept;
+ssize_t send_bytes(int socket, std::span<const std::byte> bytes) noexcept;  // without SIGPIPE
+int change_epoll(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t tag) noexcept;
+int wait_epoll(int epoll, std::span<epoll_event> events, int milliseconds) noexcept;
+int wait_epoll(int epoll, std::span<epoll_event> events, const timespec& limit) noexcept;
+// The tag that change_epoll() gave to what an event is about.
+std::uint64_t tag_of(const epoll_event& event) noexcept;
 int set_timerfd(int fd, const itimerspec& next) noexcept;
 
 }  // namespace assay::audited
