@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "support/dies.hpp"

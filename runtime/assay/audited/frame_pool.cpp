@@ -40,23 +40,14 @@ void register_reaper() {
 void* make_frame(std::size_t size) {
   FrameCache& cache = current.frames;
   const std::uint32_t frame_class = FrameBlock::class_of(size);
-  FrameBlock* block = nullptr;
   if (frame_class != FrameBlock::large && cache.chains.at(frame_class).count > FrameBlock::quarantine) {
-    FrameChain& chain = cache.chains.at(frame_class);
-    block = chain.first;
-    ASSAY_CHECK(block->mark == (FrameBlock::free | frame_class), bad_frame_block);
-    chain.first = block->next;
-    --chain.count;
-  } else {
-    const std::size_t bytes = frame_class == FrameBlock::large ? size : FrameBlock::bytes_of(frame_class);
-    block = ::new (::operator new(sizeof(FrameBlock) + bytes)) FrameBlock{nullptr, FrameBlock::free | frame_class};
-    ++cache.stats.allocated;
-    if (frame_class != FrameBlock::large) poison(block + 1, bytes);
+    return frame_in(unchain_frame(cache.chains.at(frame_class), frame_class), frame_class, size);
   }
-  block->mark = FrameBlock::taken | frame_class;
-  ++cache.stats.taken;
-  unpoison(block + 1, size);
-  return block + 1;
+  const std::size_t bytes = frame_class == FrameBlock::large ? size : FrameBlock::bytes_of(frame_class);
+  auto* const block = ::new (::operator new(sizeof(FrameBlock) + bytes)) FrameBlock{nullptr, FrameBlock::free | frame_class};
+  ++cache.stats.allocated;
+  if (frame_class != FrameBlock::large) poison(block + 1, bytes);
+  return frame_in(block, frame_class, size);
 }
 
 // SAFETY(M1, M7): the block was given back by its frame's end, whose bytes are ours.

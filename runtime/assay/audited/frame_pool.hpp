@@ -18,6 +18,10 @@
 #include "assay/audited/poison.hpp"
 #include "assay/base/check.hpp"
 
+#ifndef ASSAY_FRAME_POOL_PASS_THROUGH
+#define ASSAY_FRAME_POOL_PASS_THROUGH 0
+#endif
+
 namespace assay::audited {
 
 // 16 bytes: the frame after it keeps the alignment of operator new.
@@ -28,11 +32,7 @@ struct alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) FrameBlock {
   static constexpr std::uint32_t taken = 0x7a4e1000;  // and the class, in the low bits
   static constexpr std::uint32_t free = 0x7a4e2000;
   static constexpr std::uint32_t large = frame_class_count;  // or passed through
-#if defined(ASSAY_FRAME_POOL_PASS_THROUGH)
-  static constexpr bool pass_through = true;
-#else
-  static constexpr bool pass_through = false;
-#endif
+  static constexpr bool pass_through = ASSAY_FRAME_POOL_PASS_THROUGH != 0;
   // Level 3 keeps a short queue per class, and hands out a block when that many are behind it.
   static constexpr std::uint32_t quarantine = ASSAY_HARDENING_LEVEL >= 3 ? 16 : 0;
   static constexpr std::size_t cache_bytes_per_class = std::size_t{4} << 20;
@@ -52,6 +52,24 @@ struct alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) FrameBlock {
 inline constexpr const char* bad_frame_block =
     "internal: a coroutine frame was freed twice, or its header was overwritten (a write before the frame?)";
 
+// Takes the first block, of this class, out of its chain.
+inline FrameBlock* unchain_frame(FrameChain& chain, std::uint32_t frame_class) noexcept {
+  FrameBlock* const block = chain.first;
+  ASSAY_CHECK(block->mark == (FrameBlock::free | frame_class), bad_frame_block);
+  chain.first = block->next;
+  --chain.count;
+  return block;
+}
+
+// The frame in a block that nobody has.
+// SAFETY(M2, M6, M7): the block is in no chain, and large enough for its class; the frame begins behind its header.
+inline void* frame_in(FrameBlock* block, std::uint32_t frame_class, std::size_t size) noexcept {
+  block->mark = FrameBlock::taken | frame_class;
+  ++current.frames.stats.taken;
+  unpoison(block + 1, size);
+  return block + 1;
+}
+
 // The parts of take_frame() and free_frame() that are seldom needed: a block that is not in the cache, or not for it.
 // SAFETY(M6): raw memory, as operator new and delete of a promise deal in it.
 void* make_frame(std::size_t size);
@@ -59,21 +77,14 @@ void put_away(FrameBlock* block, std::uint32_t frame_class) noexcept;
 
 // `size` bytes aligned for any fundamental type. Throws std::bad_alloc. Inline, and `size` is a constant where the compiler
 // knows it: a frame costs a dozen instructions then.
-// SAFETY(M2, M6, M7): a cached block of this class, of whose bytes nobody knows; the frame begins behind its header.
+// SAFETY(M6): what a promise's operator new returns.
 inline void* take_frame(std::size_t size) {
   ASSAY_ASSERT(size > 0, "internal: a coroutine frame of no size");
   const std::uint32_t frame_class = FrameBlock::class_of(size);
   if (FrameBlock::quarantine != 0 || frame_class == FrameBlock::large) return make_frame(size);
   FrameChain& chain = current.frames.chains.at(frame_class);
-  FrameBlock* const block = chain.first;
-  if (block == nullptr) return make_frame(size);
-  ASSAY_CHECK(block->mark == (FrameBlock::free | frame_class), bad_frame_block);
-  chain.first = block->next;
-  --chain.count;
-  block->mark = FrameBlock::taken | frame_class;
-  ++current.frames.stats.taken;
-  unpoison(block + 1, size);
-  return block + 1;
+  if (chain.first == nullptr) return make_frame(size);
+  return frame_in(unchain_frame(chain, frame_class), frame_class, size);
 }
 
 // Gives back what take_frame(size) gave, once.

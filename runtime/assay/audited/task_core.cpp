@@ -44,21 +44,21 @@ void TaskCore::Wakers::local_wake_by_ref(void* data) noexcept {
   ++core.local_wakes_;
   core.wake(task);
 }
-// SAFETY(W7): `data` is the node of raw(), kept by local_wakers until this call lowers it; the thread is checked.
-void TaskCore::Wakers::local_drop(void* data) noexcept {
-  TaskHeader& task = task_of(data);
-  of(task).check_owner();
+// One LocalWaker less.
+void TaskCore::Wakers::local_release(TaskHeader& task) noexcept {
   ASSAY_CHECK(task.local_wakers > 0, "internal: a LocalWaker was dropped twice");
   --task.local_wakers;
   if (task.local_wakers == 0 && !task.has(TaskFlags::queued | TaskFlags::running)) of(task).local_wakers_gone(task);
 }
+// SAFETY(W7): `data` is the node of raw(), kept by local_wakers until this call lowers it; the thread is checked.
+void TaskCore::Wakers::local_drop(void* data) noexcept {
+  of(task_of(data)).check_owner();
+  local_release(task_of(data));
+}
 // SAFETY(W7): `data` is the node of raw(); the wake comes first, while our reference counts.
 void TaskCore::Wakers::local_wake(void* data) noexcept {
-  TaskHeader& task = task_of(data);
-  ASSAY_CHECK(task.local_wakers > 0, "internal: a LocalWaker was dropped twice");
   local_wake_by_ref(data);
-  --task.local_wakers;
-  if (task.local_wakers == 0 && !task.has(TaskFlags::queued | TaskFlags::running)) of(task).local_wakers_gone(task);
+  local_release(task_of(data));
 }
 
 void TaskCore::free_orphan(RemoteNode& node) noexcept {

@@ -148,6 +148,7 @@ class TaskCore : public Inbox {
     static void local_wake(void* data) noexcept;
     static void local_wake_by_ref(void* data) noexcept;
     static void local_drop(void* data) noexcept;
+    static void local_release(TaskHeader& task) noexcept;
     static TaskHeader& task_of(void* data) noexcept;
   };
   static constexpr RawWakerVTable remote_table{Wakers::remote_clone, Wakers::remote_wake, Wakers::remote_wake_by_ref,
