@@ -470,6 +470,23 @@ TEMPLATE_TEST_CASE("connections one after the other, all of one number: each is 
   }
 }
 
+TEMPLATE_TEST_CASE("sources of one fd that stays open, one after the other: the kernel knows it still", "[fd_source]",
+                   PollBackend, EpollBackend) {
+  World<TestType> world;
+  SocketPair sockets;
+  for (int round = 0; round < 3; ++round) {
+    FdSource source(sockets.reader(), FdKind::byte_stream);
+    auto task = world.start(read_text(source, 8));
+    // ADD, and the executor's wakeup fd; later ADD, which says EEXIST, and MOD.
+    const std::uint64_t told = world.told(2);
+    CHECK(world.calls_since() == Calls{.control = told, .waits = 1, .reads = 1});
+    CHECK((world.is_epoll && world.backend.calls().calls(SystemCall::ppoll) != 0) == false);
+    sockets.write("abc");
+    CHECK(world.result(task) == "abc");
+    world.calls_since();
+  }
+}
+
 TEMPLATE_TEST_CASE("a copy of the file lives on, and its number is another's", "[fd_source]", REAL_BACKENDS) {
   World<TestType> world;
   Pipe pipe;
@@ -521,7 +538,9 @@ TEMPLATE_TEST_CASE("two sources of one fd, and an FdEvent beside them", "[fd_sou
     event = world.start(FdEvent(sockets.reader(), Interest::read));
     two = world.start(read_text(second, 8));
     first.reset();
+    world.executor.check_deep();
     world.executor.run_until_stalled();
+    world.executor.check_deep();
     CHECK(!event.is_finished());
     sockets.write("ghi");
     CHECK(world.result(event) == Readiness{.readable = true});
