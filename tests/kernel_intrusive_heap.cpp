@@ -1,6 +1,6 @@
-// Shows the intrusive heap under the timers: order by key and then by insertion, removal from anywhere, nodes and heaps
-// that die in either order, against a sorted reference with check_deep() after every step; and the abort of each
-// misuse.
+// Shows the intrusive heap under the timers: order by key and then by insertion, removal from anywhere, also from the run
+// that gather() makes, nodes and heaps that die in either order, against a sorted reference with check_deep() after every
+// step; and the abort of each misuse.
 #include <algorithm>
 #include <cstdint>
 #include <deque>
@@ -8,9 +8,11 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
 
 #include "assay/intrusive_heap.hpp"
 #include "support/dies.hpp"
@@ -73,7 +75,8 @@ TEST_CASE("intrusive heap: the extremes of the key", "[kernel][heap]") {
 TEST_CASE("intrusive heap: random operations against a sorted vector", "[kernel][heap]") {
   const unsigned seed = GENERATE(1U, 2U, 3U, 4U, 5U);
   const int keys = GENERATE(1, 4, 1000);
-  CAPTURE(seed, keys);
+  const std::size_t few = GENERATE(1U, 3U, 100U);
+  CAPTURE(seed, keys, few);
   struct Entry {
     std::int64_t key;
     std::uint64_t sequence;
@@ -81,25 +84,28 @@ TEST_CASE("intrusive heap: random operations against a sorted vector", "[kernel]
   };
   std::mt19937 random(seed);
   std::vector<std::optional<Item>> items(40);
-  std::optional<Heap> heap(std::in_place);
+  std::optional<Heap> heap(std::in_place, few);
   std::vector<Entry> model;
+  std::int64_t gathered = -1;  // while something is left of a run: nothing is pushed before it
   std::uint64_t sequence = 0;
   const auto before = [](const Entry& a, const Entry& b) {
     return a.key != b.key ? a.key < b.key : a.sequence < b.sequence;
   };
   std::uint64_t pushes = 0;
+  std::uint64_t long_runs = 0;
   for (int step = 0; step < 2000; ++step) {
     const std::size_t at = random() % items.size();
     std::optional<Item>& item = items.at(at);
     const auto forget = [&] {
       std::erase_if(model, [&](const Entry& entry) { return entry.id == static_cast<int>(at); });
     };
-    switch (random() % 5) {
+    if (heap->run_front() == nullptr) gathered = -1;
+    switch (random() % 6) {
       case 0:
       case 1:
         if (!item) item.emplace(static_cast<int>(at));
         if (!item->is_linked()) {
-          const auto key = static_cast<std::int64_t>(random() % static_cast<unsigned>(keys));
+          const auto key = std::max(gathered, static_cast<std::int64_t>(random() % static_cast<unsigned>(keys)));
           heap->push(*item, key);
           model.push_back({key, sequence++, static_cast<int>(at)});
           ++pushes;
@@ -115,6 +121,15 @@ TEST_CASE("intrusive heap: random operations against a sorted vector", "[kernel]
         item.reset();  // leaves by itself
         forget();
         break;
+      case 4: {
+        const auto limit = static_cast<std::int64_t>(random() % static_cast<unsigned>(keys));
+        heap->gather(limit);
+        gathered = std::max(gathered, limit);
+        const auto due = std::count_if(model.begin(), model.end(), [&](const Entry& entry) { return entry.key <= limit; });
+        if ((heap->run_front() != nullptr) != (due > 0) && gathered == limit) FAIL("wrong run at step " << step);
+        if (due > 4) ++long_runs;
+        break;
+      }
       default:
         if (Item* const first = heap->front()) {
           const auto expected = std::min_element(model.begin(), model.end(), before);
@@ -125,7 +140,7 @@ TEST_CASE("intrusive heap: random operations against a sorted vector", "[kernel]
         break;
     }
     if (step % 500 == 499) {
-      heap.emplace();  // the heap dies first: all its nodes are let go
+      heap.emplace(few);  // the heap dies first: all its nodes are let go
       model.clear();
       for (const auto& each : items) {
         if (each && each->is_linked()) FAIL("still linked after its heap died");
@@ -136,6 +151,68 @@ TEST_CASE("intrusive heap: random operations against a sorted vector", "[kernel]
     if (first != model.end() && heap->front()->id != first->id) FAIL("wrong front at step " << step);
   }
   CHECK(pushes > 400);
+  CHECK(long_runs > 10);
+}
+
+TEST_CASE("intrusive heap: gather() sorts what is due, whatever the keys look like", "[kernel][heap]") {
+  const std::size_t count = GENERATE(1U, 24U, 25U, 300U, 5000U);
+  const int shape = GENERATE(range(0, 8));
+  CAPTURE(count, shape);
+  constexpr std::int64_t max = std::numeric_limits<std::int64_t>::max();
+  std::mt19937_64 random(count);
+  const auto key_of = [&](std::size_t i) -> std::int64_t {
+    const auto number = static_cast<std::int64_t>(i);
+    switch (shape) {
+      case 0: return 7;
+      case 1: return number;
+      case 2: return -number;
+      case 3: return static_cast<std::int64_t>(random() % 1'000'000);
+      case 4: return static_cast<std::int64_t>(random());          // all of them
+      case 5: return static_cast<std::int64_t>(random() % 3) - 1;  // many equal ones
+      case 6: return static_cast<std::int64_t>(random() >> random() % 64);  // close together, and far apart
+      default: return i % 2 == 0 ? max : -max - 1;
+    }
+  };
+  Heap heap;
+  std::deque<Item> items;
+  std::vector<std::pair<std::int64_t, int>> expected;
+  for (std::size_t i = 0; i < count; ++i) {
+    items.emplace_back(static_cast<int>(i));
+    heap.push(items.back(), key_of(i));
+    expected.emplace_back(items.back().key(), items.back().id);
+  }
+  std::sort(expected.begin(), expected.end());
+  std::size_t at = 0;
+  const auto pop_until = [&](std::size_t end) {
+    for (; at < end; ++at) {
+      if (heap.run_front() == nullptr || heap.run_front()->id != expected.at(at).second) FAIL("wrong order at " << at);
+      heap.run_front()->unlink();
+    }
+  };
+  heap.gather(expected.at(count / 2).first);
+  CHECK(heap.check_deep() == count);
+  pop_until(count / 2);
+  heap.gather(max);  // behind a run that is not empty
+  CHECK(heap.check_deep() == count - at);
+  pop_until(count);
+  CHECK(at == count);
+  CHECK(heap.empty());
+}
+
+TEST_CASE("intrusive heap: a heap lets go of its run, too", "[kernel][heap]") {
+  std::deque<Item> items;
+  {
+    Heap heap(1);
+    for (int i = 0; i < 10; ++i) heap.push(items.emplace_back(i), i);
+    heap.gather(6);
+    CHECK(heap.check_deep() == 10);
+    items.at(3).unlink();
+    items.at(0).unlink();
+    items.at(6).unlink();
+    CHECK(heap.check_deep() == 7);
+    CHECK(heap.run_front() == &items.at(1));
+  }
+  for (const Item& item : items) CHECK_FALSE(item.is_linked());
 }
 
 TEST_CASE("intrusive heap: 100,000 nodes need no recursion", "[kernel][heap]") {
@@ -181,5 +258,13 @@ TEST_CASE("abort: intrusive heap misuse", "[kernel][heap][abort]") {
     heap.push(item, 1);
     item.unlink();
     item.unlink();
+  });
+  check_dies("internal: a heap node was pushed before the run", [] {
+    Heap heap;
+    Item first(1);
+    Item second(2);
+    heap.push(first, 5);
+    heap.gather(5);
+    heap.push(second, 4);
   });
 }

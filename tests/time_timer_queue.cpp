@@ -1,17 +1,23 @@
 // The timer queue by itself: order, re-arming, leaving, and wakers that use the queue from inside.
+#include <algorithm>
 #include <array>
-#include <functional>
+#include <compare>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <random>
+#include <set>
 #include <vector>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include "assay/timer_queue.hpp"
 #include "assay/waker.hpp"
 #include "assay_testkit/allocation_counter.hpp"
 #include "assay_testkit/counting_waker.hpp"
+#include "support/dies.hpp"
 
 using assay::Duration;
 using assay::Instant;
@@ -202,6 +208,125 @@ TEST_CASE("a wake that re-arms its own timer in the past neither spins nor starv
   CHECK(queue.check_deep() == 1);
 }
 
+TEST_CASE("in the middle of thousands that fire, wakers disarm, destroy and re-arm others, due or not", "[time]") {
+  // Each timer that fires does something to one that is far from it. A list of what must be there says what may fire next.
+  constexpr std::size_t count = 3000;
+  const std::int64_t window = GENERATE(0, 7, 1'000'000);
+  CAPTURE(window);
+  struct Entry {
+    std::int64_t deadline;
+    std::size_t order;
+    std::size_t timer;
+    auto operator<=>(const Entry&) const = default;
+  };
+  TimerQueue queue;
+  std::mt19937 random(7);
+  std::vector<std::unique_ptr<Timer>> timers(count);
+  std::set<Entry> due;
+  std::set<Entry> later;
+  std::vector<Entry> entries(count);
+  std::size_t orders = 0;
+  std::size_t wrong = 0;
+  std::size_t touched_due = 0;
+  std::function<void(std::size_t, std::int64_t)> arm;
+  const auto woken = [&](std::size_t timer) {
+    if (due.empty() || due.begin()->timer != timer) ++wrong;
+    due.erase(entries.at(timer));
+    const std::size_t other = random() % count;
+    if (timers.at(other) == nullptr) return;
+    if (due.erase(entries.at(other)) == 1) ++touched_due;
+    later.erase(entries.at(other));
+    const auto what = random() % 3;
+    if (what == 0) timers.at(other).reset();
+    if (what == 1) timers.at(other)->disarm();
+    if (what == 2) arm(other, static_cast<std::int64_t>(random() % 3'000'000));
+    if (queue.size() != due.size() + later.size()) ++wrong;
+    const auto next = queue.next_deadline();
+    const auto& all = due.empty() ? later : due;
+    if (next != (all.empty() ? std::nullopt : std::optional(at(all.begin()->deadline)))) ++wrong;
+  };
+  bool firing = false;
+  arm = [&](std::size_t timer, std::int64_t deadline) {
+    queue.arm(*timers.at(timer), at(deadline), assay::function_waker([&woken, timer] { woken(timer); }));
+    entries.at(timer) = Entry{firing ? std::max(deadline, std::int64_t{1'000'000}) : deadline, orders++, timer};
+    (firing ? later : due).insert(entries.at(timer));
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    timers.at(i) = std::make_unique<Timer>();
+    arm(i, window == 0 ? 3 : static_cast<std::int64_t>(random() % static_cast<unsigned>(window)));
+  }
+  firing = true;
+  const std::size_t fired = queue.fire(at(1'000'000));
+  CHECK(wrong == 0);
+  CHECK(due.empty());
+  CHECK(touched_due > 500);
+  CHECK(fired == count - touched_due);
+  CHECK(queue.check_deep() == later.size());
+  CHECK(later.size() > 100);
+}
+
+TEST_CASE("a wake may fire the queue again: in order, each timer once", "[time]") {
+  TimerQueue queue(1);
+  std::vector<int> order;
+  std::array<Timer, 5> timers;
+  Timer added;
+  Timer added_inside;
+  Timer added_after;
+  std::vector<int> rest;
+  std::size_t inner = 0;
+  const auto logs = [&](int what) { return assay::function_waker([&order, what] { order.push_back(what); }); };
+  queue.arm(timers.at(0), at(1), assay::function_waker([&] {
+              order.push_back(0);
+              queue.arm(added, at(0), logs(9));
+              SECTION("with the same instant") {
+                inner = queue.fire(at(4));
+                CHECK(inner == 4);
+                CHECK(order == std::vector<int>{0, 1, 2, 3, 9});
+                rest = {8, 7, 4};
+              }
+              SECTION("with an earlier one") {
+                inner = queue.fire(at(2));
+                CHECK(inner == 1);
+                CHECK(order == std::vector<int>{0, 1});
+                rest = {9, 8, 7, 4};
+              }
+              SECTION("with a later one") {
+                inner = queue.fire(at(5));
+                CHECK(inner == 5);
+                CHECK(order == std::vector<int>{0, 1, 2, 3, 9, 4});
+                rest = {7, 8};
+              }
+              queue.arm(added_after, at(0), logs(7));
+              queue.check_deep();
+            }));
+  queue.arm(timers.at(1), at(2), assay::function_waker([&] {
+              order.push_back(1);
+              queue.arm(added_inside, at(0), logs(8));
+            }));
+  for (int i = 2; i < 5; ++i) queue.arm(timers.at(static_cast<std::size_t>(i)), at(i + 1), logs(i));
+  const std::size_t outer = queue.fire(at(4));
+  if (inner == 1) {
+    CHECK(outer == 3);
+    CHECK(order == std::vector<int>{0, 1, 2, 3});
+    CHECK(queue.next_deadline() == at(4));  // what was armed meanwhile
+  } else {
+    CHECK(outer == 1);
+  }
+  CHECK(queue.check_deep() == rest.size());
+  order.clear();
+  CHECK(queue.fire(Instant::max()) == rest.size());
+  CHECK(order == rest);
+}
+
+TEST_CASE("abort: a waker destroys the queue that is waking it", "[time][abort]") {
+  assay::test::check_dies("a TimerQueue was destroyed by a waker that it was waking", [] {
+    std::optional<TimerQueue> queue(std::in_place);
+    Timer timer;
+    queue->arm(timer, at(1), assay::function_waker([&] { queue.reset(); }));
+    queue->fire(at(1));
+  });
+}
+
 TEST_CASE("a waker that is dropped with its timer finds the timer gone from the queue", "[time]") {
   // The waker's own code runs in ~Timer and in disarm(): firing the queue from there must not reach the timer.
   TimerQueue queue;
@@ -252,9 +377,11 @@ TEST_CASE("arming, firing and disarming allocate nothing", "[time]") {
     for (std::size_t i = 0; i < timers.size(); i += 2) timers.at(i).disarm();
     queue.fire(at(63));
   }
+  for (std::size_t i = 0; i < timers.size(); ++i) queue.arm(timers.at(i), at(static_cast<std::int64_t>(i * 7 % 64)), waker);
+  CHECK(queue.fire(at(63)) == timers.size());
   const auto after = assay::testkit::allocation_counts();
   CHECK(after.news == before.news);
   CHECK(after.deletes == before.deletes);
   CHECK(queue.empty());
-  CHECK(counting.wakes() == 3200);
+  CHECK(counting.wakes() == 3264);
 }

@@ -9,6 +9,7 @@
 
 #include "assay/intrusive_heap.hpp"
 #include "assay/audited/raw_waker.hpp"
+#include "assay/base/check.hpp"
 #include "assay/clock.hpp"
 
 namespace assay {
@@ -17,7 +18,9 @@ namespace assay {
 class Timer final : public HeapNode<Timer> {
  public:
   Timer() noexcept = default;
-  ~Timer() { disarm(); }  // leaves the queue before its waker is dropped
+  ~Timer() {
+    if (is_linked()) unlink();  // before its waker is dropped
+  }
 
   bool is_armed() const noexcept { return is_linked(); }
   bool has_fired() const noexcept { return fired_; }
@@ -35,6 +38,12 @@ class Timer final : public HeapNode<Timer> {
 // The executor's thread only. The queue may go before its timers: they then never fire.
 class TimerQueue {
  public:
+  TimerQueue() noexcept = default;
+  explicit TimerQueue(std::size_t few) noexcept : heap_(few) {}  // as IntrusiveHeap's
+  ~TimerQueue() { ASSAY_CHECK(!firing_, "a TimerQueue was destroyed by a waker that it was waking"); }
+  TimerQueue(const TimerQueue&) = delete;
+  TimerQueue& operator=(const TimerQueue&) = delete;
+
   // Wakes `waker` at the first fire(now) with now >= deadline. Re-arming an armed timer moves it. O(1), no allocation.
   void arm(Timer& timer, Instant deadline, const LocalWaker& waker) {
     LocalWaker kept = waker;
@@ -59,20 +68,24 @@ class TimerQueue {
     return first != nullptr ? std::optional(Instant(Duration(first->key()))) : std::nullopt;
   }
 
-  // Fires all timers whose deadline has come, earliest first. Returns how many. O(log n) each. What wakers arm meanwhile waits
-  // for the next call, also in the past: it queues behind all that are due, so that this comes to an end.
+  // Fires all timers whose deadline has come, earliest first. Returns how many. O(log n) for the call and O(1) for each,
+  // amortised. What wakers arm meanwhile waits for the next call, also in the past: it queues behind all that are due, so
+  // that this comes to an end. A waker may disarm, re-arm and destroy any timer, and call this.
   std::size_t fire(Instant now) {
     std::size_t fired = 0;
-    const std::uint64_t end = heap_.next_sequence();
-    firing_at_ = now;
-    for (Timer* timer = heap_.front();
-         timer != nullptr && timer->key() <= now.time_since_epoch().count() && timer->sequence() < end; timer = heap_.front()) {
+    const std::int64_t limit = now.time_since_epoch().count();
+    const bool was_firing = std::exchange(firing_, true);
+    const Instant outer = std::exchange(firing_at_, std::max(firing_at_, now));
+    heap_.gather(limit);
+    for (Timer* timer = heap_.run_front(); timer != nullptr && timer->key() <= limit; timer = heap_.run_front()) {
       timer->unlink();
       timer->fired_ = true;
       ++fired;
-      std::exchange(timer->waker_, LocalWaker()).wake();
+      LocalWaker waker = std::move(timer->waker_);
+      std::move(waker).wake();
     }
-    firing_at_ = Instant::min();
+    firing_at_ = outer;
+    firing_ = was_firing;
     return fired;
   }
 
@@ -82,7 +95,8 @@ class TimerQueue {
 
  private:
   IntrusiveHeap<Timer> heap_;
-  Instant firing_at_ = Instant::min();  // inside fire(): its `now`
+  bool firing_ = false;                 // inside fire()
+  Instant firing_at_ = Instant::min();  // inside fire(): the latest `now` of the calls that are under way
 };
 
 }  // namespace assay

@@ -1,5 +1,6 @@
-// TimerQueue against a list of (deadline, order of arming). Wakers are the test's own: each logs its wake, and may then do
-// something to another timer, while the queue is firing.
+// TimerQueue against a list of (deadline, order of arming). Wakers are the test's own: each logs its wake and how the queue
+// looks at that moment, and may then do something to a timer, or fire again, while the queue is firing. The model's option
+// says how few timers the queue sorts by insertion: with 1, two that are due take the way that thousands take.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,7 @@ struct TimerState {
 
 // What a timer's waker does when it is woken, once.
 struct TimerPlan {
-  std::uint8_t what = 0;  // nothing, destroy, disarm, arm
+  std::uint8_t what = 0;  // nothing, destroy, disarm, arm, fire
   std::size_t target = 0;
   Instant deadline{};
 };
@@ -43,9 +44,15 @@ class TimerModel {
   static constexpr std::array<const char*, 9> names{"make_timer", "destroy_timer", "make_queue", "destroy_queue", "arm",
                                                     "update",     "disarm",        "fire",       "plan"};
 
-  explicit TimerModel(std::uint8_t) { queues.fill(true); }
+  explicit TimerModel(std::uint8_t option) : few(1 + option % std::size_t{4}) { queues.fill(true); }
 
-  using Wake = std::pair<std::size_t, bool>;  // which timer, by its second waker
+  struct Wake {
+    std::size_t timer = 0;
+    bool second_waker = false;
+    std::size_t left = 0;  // in the queue, and its next deadline
+    std::optional<Instant> next{};
+    bool operator==(const Wake&) const = default;
+  };
 
   static std::size_t timer_of(const Step& step) { return step.a % timer_count; }
   static std::size_t queue_of(const Step& step) { return step.b % queue_count; }
@@ -74,6 +81,7 @@ class TimerModel {
   void apply(const Step& step) {
     auto& timer = timers.at(timer_of(step));
     log.clear();
+    fired = 0;
     switch (step.op) {
       case make_timer: timer.emplace(); break;
       case destroy_timer: timer.reset(); break;
@@ -87,18 +95,8 @@ class TimerModel {
       case arm: arm_timer(timer_of(step), queue_of(step), instant_of(step), is_second(step)); break;
       case update: timer->second_waker = is_second(step); break;
       case disarm: timer->queue.reset(); break;
-      case fire: {
-        // What is armed meanwhile queues behind what is due, and is for the next time.
-        const std::uint64_t end = arms;
-        earliest = instant_of(step);
-        while (const auto next = first(queue_of(step))) {
-          if (timers.at(*next)->deadline > instant_of(step) || timers.at(*next)->order >= end) break;
-          fire_one(*next, queue_of(step));
-        }
-        earliest = Instant::min();
-        break;
-      }
-      default: plans.at(timer_of(step)) = TimerPlan{static_cast<std::uint8_t>(step.b % 4), step.b / std::size_t{4} % timer_count,
+      case fire: fired = fire_all(queue_of(step), instant_of(step)); break;
+      default: plans.at(timer_of(step)) = TimerPlan{static_cast<std::uint8_t>(step.b % 5), step.b / std::size_t{5} % timer_count,
                                                instant_of(step)};
     }
   }
@@ -122,7 +120,9 @@ class TimerModel {
   std::array<std::optional<TimerState>, timer_count> timers{};
   std::array<TimerPlan, timer_count> plans{};
   std::array<bool, queue_count> queues{};
+  std::size_t few;
   std::vector<Wake> log;  // what the last step woke
+  std::size_t fired = 0;  // what the last step's fire() returns
   std::uint64_t arms = 0;
 
  private:
@@ -132,13 +132,29 @@ class TimerModel {
     timers.at(timer) = TimerState{queue, std::max(deadline, earliest), arms++, second, false};
   }
 
+  // What is armed meanwhile queues behind what is due, and is for the next call, which a waker may make.
+  std::size_t fire_all(std::size_t queue, Instant now) {
+    const std::uint64_t end = arms;
+    const Instant outer = std::exchange(earliest, std::max(earliest, now));
+    std::size_t count = 0;
+    while (const auto next = first(queue)) {
+      if (timers.at(*next)->deadline > now || timers.at(*next)->order >= end) break;
+      fire_one(*next, queue);
+      ++count;
+    }
+    earliest = outer;
+    return count;
+  }
+
   void fire_one(std::size_t which, std::size_t queue) {
     TimerState& timer = *timers.at(which);
     timer.queue.reset();
     timer.fired = true;
-    log.emplace_back(which, timer.second_waker);
+    const auto next = first(queue);
+    log.push_back({which, timer.second_waker, size(queue), next ? std::optional(timers.at(*next)->deadline) : std::nullopt});
     const TimerPlan todo = std::exchange(plans.at(which), TimerPlan{});
     auto& target = timers.at(todo.target);
+    if (todo.what == 4) fire_all(queue, todo.deadline);
     if (!target) return;
     if (todo.what == 1) target.reset();
     if (todo.what == 2) target->queue.reset();
@@ -148,8 +164,8 @@ class TimerModel {
 
 class TimerSystem {
  public:
-  TimerSystem(Ledger& ledger, const TimerModel&) : ledger_(ledger) {
-    for (auto& queue : queues_) queue = std::make_unique<TimerQueue>();
+  TimerSystem(Ledger& ledger, const TimerModel& model) : ledger_(ledger) {
+    for (auto& queue : queues_) queue = std::make_unique<TimerQueue>(model.few);
     for (std::size_t timer = 0; timer < TimerModel::timer_count; ++timer) {
       for (const bool second : {false, true}) {
         counters(timer).at(second).on_wake = [this, timer, second] { woken(timer, second); };
@@ -187,7 +203,7 @@ class TimerSystem {
         expected_size_.reset();
         break;
       }
-      case TimerModel::make_queue: queue = std::make_unique<TimerQueue>(); break;
+      case TimerModel::make_queue: queue = std::make_unique<TimerQueue>(model.few); break;
       case TimerModel::destroy_queue: queue.reset(); break;
       case TimerModel::arm: queue->arm(*timer, TimerModel::instant_of(step), waker(index, TimerModel::is_second(step))); break;
       case TimerModel::update: TimerQueue::update(*timer, waker(index, TimerModel::is_second(step))); break;
@@ -195,7 +211,7 @@ class TimerSystem {
         firing_ = queue.get();
         const std::size_t fired = queue->fire(TimerModel::instant_of(step));
         firing_ = nullptr;
-        expect(fired == model.log.size(), "how many timers fired");
+        expect(fired == model.fired, "how many timers fired");
         break;
       }
       default: plans_ = model.plans; break;
@@ -204,7 +220,7 @@ class TimerSystem {
 
   void compare(const TimerModel& model) const {
     expect(!dropped_in_queue_, "a timer's waker was dropped while the timer was still queued");
-    expect(log_ == model.log, "which wakers were woken, and in which order");
+    expect(log_ == model.log, "which wakers were woken, in which order, and what was left then");
     for (std::size_t queue = 0; queue < TimerModel::queue_count; ++queue) {
       if (!model.queues.at(queue)) continue;
       const TimerQueue& mine = *queues_.at(queue);
@@ -233,9 +249,10 @@ class TimerSystem {
 
   // In the middle of fire().
   void woken(std::size_t timer, bool second) {
-    log_.emplace_back(timer, second);
+    log_.push_back({timer, second, firing_->check_deep(), firing_->next_deadline()});
     const TimerPlan todo = std::exchange(plans_.at(timer), TimerPlan{});
     auto& target = timers_.at(todo.target);
+    if (todo.what == 4) firing_->fire(todo.deadline);
     if (target == nullptr) return;
     if (todo.what == 1) target.reset();
     if (todo.what == 2) target->disarm();
