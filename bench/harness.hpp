@@ -1,7 +1,7 @@
-// The harness that all C++ contenders share. Not Google Benchmark: the runner interleaves contenders row by row, with the same
-// operation counts for timing, callgrind and strace, so that costs per operation are differences between two counts; version
-// 1.7 of Debian 12 cannot be given an operation count, and the Rust contenders need the same command line anyway.
-// bench/rust/src/harness.rs is its twin.
+// The harness that all C++ contenders share: Google Benchmark runs a row, so often and with so many operations as the command
+// line says, and gives each repetition to a reporter of ours. The rest is what the runner needs and the library has not: a
+// command line that is the same for the Rust contenders (bench/rust/src/harness.rs is its twin), operation counts that come from
+// the runner, since costs per operation are differences between two of them, and rows that say why they are left out.
 //
 // Command line of each program:
 //   --list                  one line per row: `ROW<tab>STEP`, or `ROW<tab>-<tab>REASON` for a row that is left out
@@ -15,6 +15,8 @@
 // with one entry per repetition, each for all operations together.
 #pragma once
 
+#include <sched.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -23,7 +25,10 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include <benchmark/benchmark.h>
 
 #include "allocations.hpp"
 
@@ -37,7 +42,33 @@ inline std::uint64_t now_ns() {
 // The compiler must assume that `value` is used, and changed.
 template <class T>
 inline void keep(T& value) {
-  asm volatile("" : : "g"(&value) : "memory");
+  benchmark::DoNotOptimize(value);
+  benchmark::ClobberMemory();
+}
+
+// Rows in which two threads or processes take turns: each side has a CPU of its own, the runtime the first that this program may
+// use, its counterpart the second; with only one CPU, nothing is done. Otherwise the scheduler of the machine decides, once per
+// run, whether the two share a core, and that is what would be measured.
+inline bool has_counterpart(const std::string& row) {
+  return row == "wake_parked" || row == "wake_parked_futex" || row == "wake_busy" || row.rfind("echo/", 0) == 0 ||
+         row.find("_round_trip") != std::string::npos;
+}
+enum class Side { runtime, counterpart };
+inline void pin(Side side) {
+  static const std::vector<int> allowed = [] {
+    cpu_set_t set;
+    std::vector<int> cpus;
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    }
+    return cpus;
+  }();
+  if (allowed.size() < 2) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(allowed[side == Side::runtime ? 0 : 1], &one);
+  static_cast<void>(::sched_setaffinity(0, sizeof one, &one));  // where that is not allowed, it stays as it was
 }
 
 // Thrown by a row that this machine does not allow: the program says so and exits with 77.
@@ -128,27 +159,64 @@ inline void print_all(const char* name, const std::vector<std::int64_t>& values)
   std::printf("]");
 }
 
+// One repetition. Manual time, because a row chooses what of it is measured; the counters are totals, as the JSON line is.
+inline void repeat(benchmark::State& state, const Row& row, double slowdown) {
+  const auto operations = static_cast<std::uint64_t>(state.max_iterations);
+  while (state.KeepRunningBatch(state.max_iterations)) {
+    Run run(operations, slowdown);
+    row.body(run, row.parameter);
+    state.SetIterationTime(static_cast<double>(run.nanoseconds()) * 1e-9);
+    state.counters["ns"] = static_cast<double>(run.nanoseconds());
+    state.counters["allocations"] = static_cast<double>(run.allocations());
+    state.counters["bytes"] = static_cast<double>(run.bytes());
+  }
+}
+
+// Collects the counters of all repetitions for the JSON line.
+class Reporter final : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<benchmark::BenchmarkReporter::Run>& runs) override {
+    for (const auto& run : runs) {
+      // Not the library's means, nor a repetition that failed.
+      if (run.run_type != benchmark::BenchmarkReporter::Run::RT_Iteration || run.counters.count("ns") == 0) continue;
+      const auto total = [&](const char* name) { return static_cast<std::int64_t>(run.counters.at(name).value); };
+      ns.push_back(total("ns"));
+      allocations.push_back(total("allocations"));
+      bytes.push_back(total("bytes"));
+    }
+  }
+
+  std::vector<std::int64_t> ns;
+  std::vector<std::int64_t> allocations;
+  std::vector<std::int64_t> bytes;
+};
+
 inline void run_row(const char* contender, const Row& row, std::uint64_t operations, std::uint64_t repetitions, bool count,
                     double slowdown) {
   operations = (operations + row.step - 1) / row.step * row.step;
   set_counting(count);
-  std::vector<std::int64_t> ns;
-  std::vector<std::int64_t> allocations;
-  std::vector<std::int64_t> bytes;
-  for (std::uint64_t i = 0; i < repetitions; ++i) {
-    Run run(operations, slowdown);
-    row.body(run, row.parameter);
-    ns.push_back(static_cast<std::int64_t>(run.nanoseconds()));
-    allocations.push_back(run.allocations());
-    bytes.push_back(run.bytes());
-  }
+  if (has_counterpart(row.name)) pin(Side::runtime);
+  std::exception_ptr error;
+  benchmark::RegisterBenchmark(row.name.c_str(), [&](benchmark::State& state) {
+    try {
+      if (!error) repeat(state, row, slowdown);
+    } catch (...) {
+      error = std::current_exception();  // the library lets nothing through
+    }
+    if (error) state.SkipWithError("failed");
+  })->Iterations(static_cast<benchmark::IterationCount>(operations))->Repetitions(static_cast<int>(repetitions))->UseManualTime();
+  Reporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter, "all");
+  benchmark::ClearRegisteredBenchmarks();
   set_counting(false);
+  if (error) std::rethrow_exception(error);
   std::printf("{\"contender\": \"%s\", \"row\": \"%s\", \"operations\": %llu", contender, row.name.c_str(),
               static_cast<unsigned long long>(operations));
-  print_all("ns", ns);
+  print_all("ns", reporter.ns);
   if (count) {
-    print_all("allocations", allocations);
-    print_all("bytes", bytes);
+    print_all("allocations", reporter.allocations);
+    print_all("bytes", reporter.bytes);
   }
   std::printf("}\n");
   std::fflush(stdout);

@@ -140,6 +140,7 @@ void futex_round_trip(Run& run, std::uint64_t) {
     for (std::uint32_t seen = word.load(); seen != value; seen = word.load()) futex_wait(word, seen);
   };
   std::thread other([&] {
+    bench::pin(bench::Side::counterpart);
     for (std::uint32_t i = 1; i <= count; ++i) {
       await(ping, i);
       pong = i;
@@ -168,6 +169,7 @@ void eventfd_round_trip(Run& run, std::uint64_t) {
   const Fd pong(::eventfd(0, EFD_CLOEXEC), "eventfd");
   const std::uint64_t count = run.operations();
   std::thread other([&] {
+    bench::pin(bench::Side::counterpart);
     for (std::uint64_t i = 0; i < count; ++i) {
       bench::lower(ping.number());
       bench::raise(pong.number());

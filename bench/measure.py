@@ -28,6 +28,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import report  # noqa: E402
 
 CONTENDERS = ["limits", "assay", "assay-fast", "asio", "libuv", "tokio", "smol", "naive"]
+STRUCTURES = "timer-structures"  # no contender: what else the timers could be kept in
 GROWTH = ["spawn_join", "yield", "timer", "channel"]  # for assay alone
 GROWTH_SIZES = [1000, 10_000, 100_000, 1_000_000, 10_000_000]
 GROWTH_BYTES = 600  # memory for each task, timer or message of a growth row, at most
@@ -303,6 +304,12 @@ def main():
     growth = [Row(f"{family}/{size}", "auto", "-", "no", "-", "-", "growth", growth=True) for family in GROWTH for size in settings.sizes]
     limits = [Row(name, "auto", "-", "no", "-", "-", "limit") for name in programs["limits"].steps if name not in known] \
         if "limits" in programs else []
+    structures, structure_rows = None, []
+    path = os.path.join(out, "bench", f"bench_{STRUCTURES}")
+    if os.path.exists(path) and not options.contender:
+        structures = Program(STRUCTURES, path, "")
+        structure_rows = [Row(name, "100000" if name.startswith("drain/") else "auto", "-", "no", "-", "-", "structure")
+                          for name in structures.steps]
     for program in programs.values():
         for row in rows:
             if program.name != "limits" and row.name not in program.steps and row.name not in program.left_out:
@@ -314,6 +321,8 @@ def main():
     def of(row):
         if row.growth:
             return [programs["assay"]]
+        if row in structure_rows:
+            return [structures]
         return [p for p in programs.values() if row.name in p.steps]
 
     results = {}
@@ -325,7 +334,8 @@ def main():
         say(f"{'left out' if isinstance(error, Skipped) else 'FAILED'}: {text}")
 
     # Times, with nothing else running.
-    all_rows = [("rows", row) for row in rows] + [("limits", row) for row in limits] + [("growth", row) for row in growth]
+    all_rows = [("rows", row) for row in rows] + [("limits", row) for row in limits] + \
+        [("structures", row) for row in structure_rows] + [("growth", row) for row in growth]
     all_rows = [(kind, row) for kind, row in all_rows if wanted(row) and (row.memory or not options.counts)]
     if not all_rows:
         parser.error("no row of this name; they are in bench/rows.tsv")
@@ -385,6 +395,7 @@ def main():
         "left_out": {name: program.left_out for name, program in programs.items() if program.left_out},
         "rows": [{"name": row.name, "text": row.text, "limit": row.limit, "goal": row.goal, "memory": row.memory} for row in rows if wanted(row)],
         "limits": [row.name for row in limits if wanted(row)],
+        "structures": [row.name for row in structure_rows if wanted(row)],
         "results": results,
         "growth": growth_results,
         "problems": problems,

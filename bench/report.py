@@ -6,6 +6,8 @@ import os
 
 BEGIN = "<!-- bench/run --publish: begin -->"
 END = "<!-- bench/run --publish: end -->"
+GROWTH_GOAL = 1.5   # a cost per operation among 10,000,000 beside one among 1,000
+CHECKS_GOAL = 0.10  # the default hardening beside the least
 COLOURS = {"limits": "#888888", "assay": "#c0392b", "assay-fast": "#e59866", "asio": "#2471a3", "libuv": "#7d3c98",
            "tokio": "#117a65", "smol": "#9a7d0a", "naive": "#34495e"}
 
@@ -123,15 +125,27 @@ def limits(data):
     return table
 
 
+def structures(data):
+    """What the timers could be kept in (bench/timer_structures.cpp)."""
+    table = Table("timer structure", "ns to arm and cancel one beside 100,000", "ns to take out each of 100,000")
+    names = list(dict.fromkeys(name.split("/")[1] for name in data["structures"]))
+    for name in names:
+        values = [cell_of(data, f"{kind}/{name}", "timer-structures", "ns") for kind in ("cancel", "drain")]
+        if any(values):
+            table.add(name, *(short(v) for v in values))
+    return table
+
+
 def growth(data):
     sizes = sorted({int(name.split("/")[1]) for name in data["growth"]})
     families = list(dict.fromkeys(name.split("/")[0] for name in data["growth"]))
+    names = {"yield": "yield (a wake and a poll)"}
     table = Table("assay, ns per operation, by number", *(f"{size:,}" for size in sizes), "last / first")
     for family in families:
         values = [data["growth"].get(f"{family}/{size}", {}).get("assay", {}).get("ns") for size in sizes]
         known = [v for v in values if v is not None]
         if known:
-            table.add(family, *(short(v) for v in values), f"{known[-1] / known[0]:.2f}" if len(known) > 1 else "-")
+            table.add(names.get(family, family), *(short(v) for v in values), f"{known[-1] / known[0]:.2f}" if len(known) > 1 else "-")
     for family in families:
         values = [data["growth"].get(f"{family}/{size}", {}).get("assay", {}).get("allocations") for size in sizes]
         if any(v is not None for v in values):
@@ -158,6 +172,43 @@ def goals(data):
         best = f"{short(min(rivals)[0])} {min(rivals)[1]}" if rivals else "-"
         verdict = "unknown" if goal is None else "met" if own <= goal else "NOT MET"
         table.add(row["name"], said, short(own), verdict, best)
+    if not data["quick"]:
+        for family, first, last, ratio in growths(data):
+            table.add(f"{family}, {last:,} against {first:,}", f"x {GROWTH_GOAL}", f"x {ratio:.2f}",
+                      "met" if ratio <= GROWTH_GOAL else "NOT MET", "-")
+        for name, ratio in checks_of(data, "ns"):
+            table.add(f"{name}: what the checks cost", f"{CHECKS_GOAL:.0%}", f"{ratio:.0%}", "met" if ratio <= CHECKS_GOAL else "NOT MET", "-")
+    return table
+
+
+def growths(data):
+    """(family, smallest size, largest size, ratio of the times per operation) of each growth row."""
+    families = {}
+    for name, entry in data["growth"].items():
+        family, size = name.split("/")
+        if (ns := entry.get("assay", {}).get("ns")) is not None:
+            families.setdefault(family, {})[int(size)] = ns
+    for family, sizes in families.items():
+        if len(sizes) > 1:
+            yield family, min(sizes), max(sizes), sizes[max(sizes)] / sizes[min(sizes)]
+
+
+def checks_of(data, key):
+    """(row, how much more assay takes than assay-fast)."""
+    for row in data["rows"]:
+        default, fast = (cell_of(data, row["name"], name, key) for name in ("assay", "assay-fast"))
+        if default and fast and not row["memory"]:
+            yield row["name"], default / fast - 1
+
+
+def checks(data):
+    """What the default hardening costs beside the least."""
+    by_time, by_count = ({} if key == "ns" and data["quick"] else dict(checks_of(data, key)) for key in ("ns", "instructions"))
+    table = Table("what the checks cost", "time", "instructions")
+    for row in data["rows"]:
+        cells = [f"{found[row['name']]:+.1%}" if row["name"] in found else "-" for found in (by_time, by_count)]
+        if cells != ["-", "-"]:
+            table.add(row["name"], *cells)
     return table
 
 
@@ -166,7 +217,8 @@ def tables(data):
     found = [("Time", times(data)), ("Instructions per operation", counts(data, "instructions", "instructions")),
              ("Allocations per operation", counts(data, "allocations", "allocations")),
              ("System calls per operation", counts(data, "system_calls", "system calls")),
-             ("Memory", memory(data)), ("Goals", goals(data)), ("Growth", growth(data)), ("Limits of the machine", limits(data))]
+             ("Memory", memory(data)), ("Goals", goals(data)), ("Checks", checks(data)), ("Growth", growth(data)), ("Limits of the machine", limits(data)),
+             ("Timer structures", structures(data))]
     return [(heading, table) for heading, table in found if len(table.lines) > 1]
 
 

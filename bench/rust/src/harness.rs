@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::mem::transmute;
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// What the program takes from malloc, as bench/allocations.hpp: counted where libbench_allocations.so is preloaded.
@@ -97,6 +98,34 @@ pub fn add_sizes(rows: &mut Vec<Row>, name: &str, body: Body, step_per_size: u64
     }
 }
 
+/// As the twin: the rows in which two sides take turns, each on a CPU of its own.
+fn has_counterpart(row: &str) -> bool {
+    row == "wake_parked" || row == "wake_busy" || row.starts_with("echo/")
+}
+pub enum Side {
+    Runtime,
+    Counterpart,
+}
+pub fn pin(side: Side) {
+    static ALLOWED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let mut allowed = ALLOWED.lock().unwrap();
+    // SAFETY: a cpu_set_t is plain bits, and the calls stay within its size.
+    unsafe {
+        if allowed.is_empty() {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            if libc::sched_getaffinity(0, std::mem::size_of_val(&set), &mut set) == 0 {
+                *allowed = (0..libc::CPU_SETSIZE as usize).filter(|&cpu| libc::CPU_ISSET(cpu, &set)).collect();
+            }
+        }
+        if allowed.len() < 2 {
+            return;
+        }
+        let mut one: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(allowed[matches!(side, Side::Counterpart) as usize], &mut one);
+        libc::sched_setaffinity(0, std::mem::size_of_val(&one), &one); // where that is not allowed, it stays as it was
+    }
+}
+
 fn list_of<T: std::fmt::Display>(values: &[T]) -> String {
     values.iter().map(|v| v.to_string()).collect::<Vec<_>>().join(", ")
 }
@@ -105,6 +134,9 @@ fn run_row(contender: &str, row: &Row, body: Body, operations: u64, repetitions:
     let operations = (operations.max(1) + row.step - 1) / row.step * row.step;
     let found = Allocations::find();
     found.set_counting(count);
+    if has_counterpart(&row.name) {
+        pin(Side::Runtime);
+    }
     let (mut ns, mut allocations, mut bytes) = (vec![], vec![], vec![]);
     for _ in 0..repetitions {
         // Leaked, so that bodies may hand it to tasks without counting references; freed at the end of the repetition.

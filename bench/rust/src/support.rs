@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::harness::{skip, Run};
+use crate::harness::{pin, skip, Run, Side};
 
 pub const ECHO_BUFFER_BYTES: usize = 4096;
 
@@ -96,7 +96,10 @@ impl EchoClient {
         let program = own.ancestors().nth(3).expect("build/bench").join("bench/bench_echo_client");
         let pause = if run.slowdown > 1.0 { 500 } else { 0 };
         let words = [port.to_string(), connections.to_string(), run.operations.to_string(), pause.to_string()];
-        EchoClient(Command::new(program).args(words).stdout(Stdio::piped()).spawn().expect("bench_echo_client starts"))
+        pin(Side::Counterpart); // the client inherits it
+        let client = Command::new(program).args(words).stdout(Stdio::piped()).spawn();
+        pin(Side::Runtime);
+        EchoClient(client.expect("bench_echo_client starts"))
     }
     pub fn nanoseconds(mut self) -> u64 {
         let mut text = String::new();
@@ -130,9 +133,10 @@ pub fn far_delays() -> Vec<Duration> {
 
 pub const FIRE_WINDOW_NS: u64 = 1_000_000;
 pub fn fire_start(run: &Run) -> Instant {
-    Instant::now() + Duration::from_nanos(20_000_000 + (run.operations as f64 * 2000.0 * run.slowdown) as u64)
+    Instant::now() + Duration::from_nanos(20_000_000 + (run.operations as f64 * 5000.0 * run.slowdown) as u64)
 }
 pub fn sleep_until_all_due(start: Instant) {
+    assert!(Instant::now() < start, "timers were due before all were armed: this machine is too busy");
     let until = start + Duration::from_nanos(FIRE_WINDOW_NS + 2_000_000);
     while let Some(left) = until.checked_duration_since(Instant::now()) {
         std::thread::sleep(left);
@@ -195,6 +199,9 @@ impl Mailbox {
         *self.waker.lock().unwrap() = None;
     }
     pub fn request(&self, number: u64, waker: &Waker) {
+        if number == 1 {
+            pin(Side::Counterpart);
+        }
         self.sent_at.0.store(self.now(), Ordering::Relaxed);
         self.requested.0.store(number, Ordering::Release);
         waker.wake_by_ref();
