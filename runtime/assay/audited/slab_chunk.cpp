@@ -5,9 +5,7 @@
 #include "assay/audited/slab_chunk.hpp"
 
 #include <algorithm>
-#include <cstdint>
 #include <new>
-#include <utility>
 
 #include "assay/audited/poison.hpp"
 
