@@ -822,6 +822,26 @@ TEST_CASE("what nobody may do with a source aborts with a line", "[fd_source]") 
     executor.block_on(source.readable());
     const FdSource moved(std::move(source));
   });
+  check_dies("an FdSource was moved after its first use", [] {
+    SocketPair sockets;
+    FdSource source(sockets.reader());
+    const auto borrowing = source.readable();
+    const FdSource moved(std::move(source));
+  });
+  check_dies("an FdSource was destroyed while a read, a write or a wait of it was under way, or about to be", [] {
+    SocketPair sockets;
+    auto source = std::make_unique<FdSource>(sockets.reader());
+    const auto borrowing = source->readable();
+    source.reset();
+  });
+  check_dies("a future was polled after it was moved from", [] {
+    SocketPair sockets;
+    Executor executor;
+    FdSource source(sockets.reader());
+    auto first = source.readable();
+    auto second = std::move(first);
+    executor.block_on(first);
+  });
   check_dies("an FdSource was used outside an Executor (in run()?); it needs Executor::block_on", [] {
     SocketPair sockets;
     FdSource source(sockets.reader());
@@ -836,7 +856,9 @@ TEST_CASE("what nobody may do with a source aborts with a line", "[fd_source]") 
   });
   SocketPair sockets;
   FdSource first(sockets.reader());
-  FdSource source(std::move(first));
+  std::optional<FdSource> source(std::move(first));
   Executor executor;
-  executor.block_on(source.readable());
+  auto ready = source->readable();
+  executor.block_on(ready);
+  source.reset();  // what has been Ready does not borrow it any more
 }

@@ -1,6 +1,7 @@
 #include "assay/fd_source.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include "assay/audited/system.hpp"
 #include "assay/base/check.hpp"
@@ -22,7 +23,11 @@ FdSource::FdSource(int fd, FdKind kind) noexcept : registration_(fd), kind_(kind
 }
 
 FdSource::FdSource(FdSource&& other) noexcept : registration_(other.fd()), kind_(other.kind_) {
-  ASSAY_CHECK(other.reactor_ == nullptr, "an FdSource was moved after its first use");
+  ASSAY_CHECK(other.reactor_ == nullptr && !other.is_lent(), "an FdSource was moved after its first use");
+}
+
+FdSource::~FdSource() {
+  ASSAY_CHECK(!is_lent(), "an FdSource was destroyed while a read, a write or a wait of it was under way, or about to be");
 }
 
 // Attaches to the reactor that is asked, unless that was the last one too. What is believed stays: the first wait for each
@@ -80,16 +85,17 @@ ssize_t FdSource::write_now(std::span<const std::byte> bytes) noexcept {
   return audited::write_bytes(fd(), bytes);
 }
 
-FdReady::FdReady(FdReady&& other) noexcept : source_(other.source_), wait_(moved(other.wait_, other.done_)) {}
+FdReady::FdReady(FdReady&& other) noexcept : source_(std::move(other.source_)), wait_(moved(other.wait_, other.done_)) {}
 
 Poll<void> FdReady::poll(Context& context) {
   ASSAY_CHECK(!done_, polled_after_ready);
   if (!source_->poll_ready(wait_, context)) return Pending;
   done_ = true;
+  source_.end();
   return Ready();
 }
 
-FdRead::FdRead(FdRead&& other) noexcept : source_(other.source_), bytes_(other.bytes_), wait_(moved(other.wait_, other.done_)) {}
+FdRead::FdRead(FdRead&& other) noexcept : source_(std::move(other.source_)), bytes_(other.bytes_), wait_(moved(other.wait_, other.done_)) {}
 
 Poll<IoResult> FdRead::poll(Context& context) {
   ASSAY_CHECK(!done_, polled_after_ready);
@@ -97,13 +103,14 @@ Poll<IoResult> FdRead::poll(Context& context) {
     const ssize_t got = audited::read_bytes(wait_.fd(), bytes_);
     if (const auto result = source_->settle(Interest::read, got, bytes_.size())) {
       done_ = true;
+      source_.end();
       return Ready(*result);
     }
   }
   return Pending;
 }
 
-FdWrite::FdWrite(FdWrite&& other) noexcept : source_(other.source_), bytes_(other.bytes_), wait_(moved(other.wait_, other.done_)) {}
+FdWrite::FdWrite(FdWrite&& other) noexcept : source_(std::move(other.source_)), bytes_(other.bytes_), wait_(moved(other.wait_, other.done_)) {}
 
 Poll<IoResult> FdWrite::poll(Context& context) {
   ASSAY_CHECK(!done_, polled_after_ready);
@@ -111,6 +118,7 @@ Poll<IoResult> FdWrite::poll(Context& context) {
     const ssize_t put = source_->write_now(bytes_);
     if (const auto result = source_->settle(Interest::write, put, bytes_.size())) {
       done_ = true;
+      source_.end();
       return Ready(*result);
     }
   }

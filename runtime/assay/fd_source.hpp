@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "assay/events.hpp"
+#include "assay/loan.hpp"
 #include "assay/reactor.hpp"
 
 namespace assay {
@@ -50,13 +51,15 @@ class FdReady;
 // One for each fd (a second one of the same fd works too, slower). Does not own the fd, which must be open and non-blocking and
 // is to be closed after the end of this. May move until its first use. Two tasks may use it at the same time, one to read and
 // one to write. What it returns are futures, that borrow it; each may be dropped at any time. No allocation per operation. A
-// source that is always ready never waits: to be fair to other tasks, yield now and then.
-class FdSource {
+// source that is always ready never waits: to be fair to other tasks, yield now and then. Aborts when destroyed while a future
+// of it is left that has not been Ready.
+class FdSource : public detail::Lender {
  public:
   // Aborts when `fd` is negative.
   explicit FdSource(int fd, FdKind kind = FdKind::any) noexcept;
   FdSource(FdSource&& other) noexcept;
   FdSource& operator=(FdSource&&) = delete;
+  ~FdSource();
 
   int fd() const noexcept { return registration_.fd(); }
 
@@ -99,9 +102,9 @@ class [[nodiscard("it does not wait until it is awaited")]] FdReady {
 
  private:
   friend class FdSource;
-  FdReady(FdSource& source, Interest direction) noexcept : source_(&source), wait_(source.fd(), direction) {}
+  FdReady(FdSource& source, Interest direction) noexcept : source_(source), wait_(source.fd(), direction) {}
 
-  FdSource* source_;
+  detail::Loan<FdSource> source_;
   FdWait wait_;
   bool done_ = false;
 };
@@ -118,9 +121,9 @@ class [[nodiscard("an FdRead does not read until it is awaited")]] FdRead {
  private:
   friend class FdSource;
   FdRead(FdSource& source, std::span<std::byte> bytes) noexcept
-      : source_(&source), bytes_(bytes), wait_(source.fd(), Interest::read) {}
+      : source_(source), bytes_(bytes), wait_(source.fd(), Interest::read) {}
 
-  FdSource* source_;
+  detail::Loan<FdSource> source_;
   std::span<std::byte> bytes_;
   FdWait wait_;
   bool done_ = false;
@@ -138,9 +141,9 @@ class [[nodiscard("an FdWrite does not write until it is awaited")]] FdWrite {
  private:
   friend class FdSource;
   FdWrite(FdSource& source, std::span<const std::byte> bytes) noexcept
-      : source_(&source), bytes_(bytes), wait_(source.fd(), Interest::write) {}
+      : source_(source), bytes_(bytes), wait_(source.fd(), Interest::write) {}
 
-  FdSource* source_;
+  detail::Loan<FdSource> source_;
   std::span<const std::byte> bytes_;
   FdWait wait_;
   bool done_ = false;

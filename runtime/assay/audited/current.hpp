@@ -15,8 +15,8 @@ namespace assay::audited {
 
 struct FrameBlock;
 
-inline constexpr std::size_t frame_class_bytes = 64;
-inline constexpr std::size_t frame_class_count = 32;
+inline constexpr std::size_t frame_class_bytes = 32;
+inline constexpr std::size_t frame_class_count = 64;
 
 // What this thread counted.
 struct FramePoolStats {
