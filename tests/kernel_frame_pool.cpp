@@ -17,11 +17,7 @@ using assay::test::check_dies;
 
 namespace {
 
-#if defined(ASSAY_FRAME_POOL_PASS_THROUGH)
-constexpr bool recycles = false;
-#else
-constexpr bool recycles = true;
-#endif
+constexpr bool recycles = !assay::audited::FrameBlock::pass_through;
 
 std::uint64_t news() { return assay::testkit::allocation_counts().news; }
 

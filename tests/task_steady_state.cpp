@@ -29,11 +29,7 @@ Async<std::uint64_t> one_later() {
   co_return 1;
 }
 
-#if defined(ASSAY_FRAME_POOL_PASS_THROUGH)
-constexpr bool recycles = false;
-#else
-constexpr bool recycles = true;
-#endif
+constexpr bool recycles = !assay::audited::FrameBlock::pass_through;
 
 // Runs `round` until the pools are warm, and then checks that `count` more of it take nothing from malloc.
 template <class Round>

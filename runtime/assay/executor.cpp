@@ -149,6 +149,10 @@ void Executor::wait_for_events(std::optional<Duration> timeout) {
 
 // Nothing is ready: blocks until something is. May return early.
 void Executor::wait() {
+  if (clock_->is_virtual() && reactor_->size() != 0) {  // which may jump only where no fd is ready
+    wait_for_events(Duration::zero());
+    if (scheduler_->has_ready()) return;
+  }
   const std::optional<Instant> next = timers_.next_deadline();
   if (!scheduler_->prepare_sleep()) return;
   std::optional<Duration> timeout;

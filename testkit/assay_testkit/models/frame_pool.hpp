@@ -23,11 +23,7 @@ class FramePoolModel {
   static constexpr std::size_t size_count = 10;
   static constexpr std::size_t frame_class_bytes = audited::frame_class_bytes;
   static constexpr std::size_t large = audited::frame_class_bytes * audited::frame_class_count + 1;
-#if defined(ASSAY_FRAME_POOL_PASS_THROUGH)
-  static constexpr bool recycles = false;
-#else
-  static constexpr bool recycles = true;
-#endif
+  static constexpr bool recycles = !audited::FrameBlock::pass_through;
   // At level 3 the newest 16 of a class stay in the pool, and at most 32.
   static constexpr std::size_t kept = ASSAY_HARDENING_LEVEL >= 3 ? 16 : 0;
   static constexpr std::size_t limit = ASSAY_HARDENING_LEVEL >= 3 ? 32 : 2000;
