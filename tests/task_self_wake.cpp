@@ -11,10 +11,11 @@ using namespace assay::test;
 
 namespace {
 
-enum class How { by_reference, by_value, twice, by_both_kinds };
+enum class How { by_reference, by_value, twice, by_both_kinds, by_context };
 
 std::ostream& operator<<(std::ostream& out, How how) {
-  constexpr const char* names[] = {"by reference", "by value", "twice", "by both kinds"};
+  constexpr const char* names[] = {"by reference", "by value", "twice", "by both kinds",
+                                   "by context"};
   return out << names[static_cast<int>(how)];
 }
 
@@ -35,16 +36,23 @@ void wake_self(Context& context, WakerKind waker, How how) {
       wake_self(context, waker, How::by_reference);
       wake_self(context, local ? WakerKind::any_thread : WakerKind::local, How::by_value);
       break;
+    case How::by_context:
+      context.wake_again();
+      if (local) context.wake_again();
+      CHECK(context.wakes() == (local ? 2 : 1));
+      break;
   }
 }
 
 std::uint64_t local_wakes(WakerKind waker, How how) {
   if (how == How::by_both_kinds) return 1;
+  if (how == How::by_context) return waker == WakerKind::local ? 2 : 1;
   if (waker == WakerKind::any_thread) return 0;
   return how == How::twice ? 2 : 1;
 }
 
 std::uint64_t remote_wakes(WakerKind waker, How how) {
+  if (how == How::by_context) return 0;
   return how == How::by_both_kinds || waker == WakerKind::any_thread ? 1 : 0;
 }
 
@@ -53,7 +61,7 @@ std::uint64_t remote_wakes(WakerKind waker, How how) {
 TEST_CASE("a task that wakes itself and then is Ready is not polled again", "[task]") {
   const Kind kind = ANY_KIND();
   const WakerKind waker = ANY_WAKER();
-  const How how = GENERATE(How::by_reference, How::by_value, How::twice, How::by_both_kinds);
+  const How how = GENERATE(How::by_reference, How::by_value, How::twice, How::by_both_kinds, How::by_context);
   const bool detached = GENERATE(false, true);
   CAPTURE(kind, waker, how, detached);
 
@@ -93,7 +101,7 @@ TEST_CASE("a task that wakes itself and then is Ready is not polled again", "[ta
 TEST_CASE("a task that wakes itself and then is Pending is polled exactly once more", "[task]") {
   const Kind kind = ANY_KIND();
   const WakerKind waker = ANY_WAKER();
-  const How how = GENERATE(How::by_reference, How::by_value, How::twice, How::by_both_kinds);
+  const How how = GENERATE(How::by_reference, How::by_value, How::twice, How::by_both_kinds, How::by_context);
   CAPTURE(kind, waker, how);
 
   Ledger ledger;

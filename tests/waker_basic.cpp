@@ -74,6 +74,20 @@ TEST_CASE("every operation on a Waker, counted", "[waker]") {
   CHECK(counts(family) == Counts{.wakes = 4, .clones = 5, .drops = 6});  // each clone, and the first
 }
 
+TEST_CASE("wake_again outside an executor wakes the context's waker", "[waker]") {
+  testkit::CountingWaker family;
+  {
+    const Waker waker = family.waker();
+    Context context(waker);
+    context.wake_again();
+    CHECK(counts(family) == Counts{.wakes = 1});
+    context.wake_again();
+    CHECK(counts(family) == Counts{.wakes = 2});
+    CHECK(context.wakes() == 0);  // nobody is to read them
+  }
+  CHECK(counts(family) == Counts{.wakes = 2, .drops = 1});
+}
+
 TEST_CASE("from_raw and into_raw pass one reference", "[waker]") {
   CountingWaker family;
   {

@@ -19,6 +19,7 @@
 #include "assay/base/attributes.hpp"
 #include "assay/coroutine.hpp"
 #include "assay/future.hpp"
+#include "assay/yield_now.hpp"
 
 namespace assay {
 
@@ -95,6 +96,26 @@ class [[nodiscard]] LeafAwaiter final : public Leaf {
   Outcome<Output> outcome_;
 };
 
+// Awaits a YieldNow.
+class [[nodiscard]] YieldAwaiter final : public Leaf {
+ public:
+  YieldAwaiter(ChainFrame& frame, YieldNow& yield, const std::source_location& where) noexcept
+      : Leaf(where), frame_(frame), yield_(yield) {}
+
+  bool await_ready() const noexcept { return yield_.has_begun(); }
+  ASSAY_HOT void await_suspend(std::coroutine_handle<>) {
+    static_cast<void>(yield_.poll(frame_.context()));
+    frame_.suspend_once(*this);
+  }
+  void await_resume() const noexcept {}
+
+  bool poll_leaf(Context&) noexcept override { return true; }
+
+ private:
+  ChainFrame& frame_;
+  YieldNow& yield_;
+};
+
 // Awaits an Async: its frame joins the chain of the awaiting one.
 template <class T>
 class [[nodiscard]] ChildAwaiter {
@@ -122,6 +143,12 @@ class PromiseBase : public ChainFrame {
   template <class U>
   ChildAwaiter<U> await_transform(Async<U>& child) noexcept {
     return ChildAwaiter<U>(*this, child);
+  }
+  YieldAwaiter await_transform(YieldNow&& yield, const std::source_location where = std::source_location::current()) noexcept {
+    return YieldAwaiter(*this, yield, where);
+  }
+  YieldAwaiter await_transform(YieldNow& yield, const std::source_location where = std::source_location::current()) noexcept {
+    return YieldAwaiter(*this, yield, where);
   }
   template <class F>
     requires Future<std::remove_reference_t<F>>

@@ -69,6 +69,11 @@ class ChainFrame : public audited::Frame {
 
   // Where the coroutine waits, while a leaf of it is Pending.
   void suspend_on(Leaf& leaf) noexcept;
+  // The same, on a leaf that is Ready at the next poll without being asked.
+  void suspend_once(Leaf& leaf) noexcept {
+    suspend_on(leaf);
+    is_leaf_ready_ = true;
+  }
   // What the current poll was given.
   Context& context() const noexcept;
 
@@ -81,6 +86,7 @@ class ChainFrame : public audited::Frame {
 
   void finish() noexcept;
 
+  bool is_leaf_ready_ = false;  // of the innermost frame: suspend_once()
   Coroutine* owner_ = nullptr;
   Coroutine* root_ = nullptr;      // while active
   ChainFrame* parent_ = nullptr;  // who awaits it
@@ -98,7 +104,7 @@ class Coroutine {
     if (leaf_ == nullptr) become_root();  // a leaf lies in a chain that has begun
     context_ = &context;
     context.enter();
-    if (leaf_ == nullptr || leaf_->poll_leaf(context)) {
+    if (leaf_ == nullptr || std::exchange(top_->is_leaf_ready_, false) || leaf_->poll_leaf(context)) {
       leaf_ = nullptr;
       do {
         top_->resume();

@@ -224,7 +224,12 @@ void Scheduler::check_deep() noexcept {
                 "internal: Wakers exist that hold no reference");
   });
   check_inbox();
-  ASSAY_CHECK(queued == check_ready(), "internal: the ready queue and the tasks marked queued differ");
+  std::size_t ready = 0;
+  for (const TaskHeader* task = first_ready(); task != nullptr; task = task->next_ready, ++ready) {
+    ASSAY_CHECK(task->has(TaskFlags::queued) && (task->next_ready != nullptr || task == last_ready()),
+                "internal: the ready queue is broken");
+  }
+  ASSAY_CHECK(queued == ready, "internal: the ready queue and the tasks marked queued differ");
   slab_.check_deep();
 }
 

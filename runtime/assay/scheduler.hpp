@@ -86,6 +86,7 @@ class Scheduler final : public audited::TaskCore {
   // Queues what other threads woke, and takes back what they released.
   void drain_inbox() noexcept;
 
+  bool has_ready() const noexcept { return first_ready() != nullptr; }
   bool is_running() const noexcept { return running_; }
 
   // Readable when another thread has woken this executor out of its sleep.

@@ -4,25 +4,9 @@
 #include "assay/events.hpp"
 #include "assay/executor.hpp"
 #include "assay/future.hpp"
+#include "assay/yield_now.hpp"
 
 namespace assay {
-
-// Lets all other ready tasks run first. Ready at any poll after the first.
-class [[nodiscard]] YieldNow {
- public:
-  using Output = void;
-  YieldNow() noexcept {}
-  Poll<void> poll(Context& context) {
-    if (yielded_) return Ready();
-    yielded_ = true;
-    context.local_waker().wake_by_ref();
-    return Pending;
-  }
-
- private:
-  bool yielded_ = false;
-};
-inline YieldNow yield_now() noexcept { return YieldNow(); }
 
 // Never Ready, on purpose: keeps a waker, so that the task that waits is not taken for stranded. Ended by cancelling.
 template <class T = void>

@@ -24,7 +24,7 @@ class Context {
 
   // For executors: both raw wakers must stay valid for as long as the context lives.
   // SAFETY(W5): contract passed on to the caller.
-  ASSAY_UNSAFE Context(RawWaker waker, RawWaker local_waker, Executor* executor) noexcept
+  ASSAY_UNSAFE ASSAY_HOT Context(RawWaker waker, RawWaker local_waker, Executor* executor) noexcept
       : waker_(waker), local_waker_(local_waker), executor_(executor) {}
 
   Context(const Context&) = delete;
@@ -38,6 +38,12 @@ class Context {
 
   // The executor that polls, or null outside one.
   Executor* executor() const noexcept { return executor_; }
+
+  // Wakes the polled task, as local_waker().wake_by_ref() would: it is polled again. Its executor reads that when the poll returns.
+  void wake_again() noexcept {
+    executor_ != nullptr ? static_cast<void>(++wakes_) : local_waker().wake_by_ref();
+  }
+  std::uint32_t wakes() const noexcept { return wakes_; }
 
   std::uint32_t depth() const noexcept { return depth_; }
 
@@ -57,6 +63,7 @@ class Context {
   audited::Borrowed<LocalWaker> local_waker_;
   Executor* executor_;
   std::uint32_t depth_ = 0;
+  std::uint32_t wakes_ = 0;
 };
 
 }  // namespace assay

@@ -77,13 +77,4 @@ void TaskCore::destroy_inbox() noexcept {
   delete this;
 }
 
-std::size_t TaskCore::check_ready() const noexcept {
-  std::size_t queued = 0;
-  for (const TaskHeader* task = ready_head_; task != nullptr; task = task->next_ready, ++queued) {
-    ASSAY_CHECK(task->has(TaskFlags::queued) && (task->next_ready != nullptr || task == ready_tail_),
-                "internal: the ready queue is broken");
-  }
-  return queued;
-}
-
 }  // namespace assay::audited

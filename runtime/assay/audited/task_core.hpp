@@ -33,8 +33,6 @@ class TaskCore : public Inbox {
                             "use Context::waker() for a waker that may cross threads");
   }
 
-  bool has_ready() const noexcept { return ready_head_ != nullptr; }
-
   // The core of a task.
   // SAFETY(T1): every Inbox that a task names is the TaskCore that made it, which outlives the task.
   static TaskCore& of(const TaskHeader& task) noexcept { return static_cast<TaskCore&>(*task.inbox); }
@@ -83,10 +81,13 @@ class TaskCore : public Inbox {
 
   // Polls: true when done. The task has RUNNING set, which keeps it.
   // SAFETY(W5): RUNNING keeps the task, so the borrowed wakers are valid for the poll.
-  static bool poll_task(TaskHeader& task, Executor* executor) noexcept {
+  ASSAY_HOT bool poll_task(TaskHeader& task, Executor* executor) noexcept {
     ASSAY_ASSERT(task.has(TaskFlags::running), "internal: a task was polled outside its turn");
     Context context(raw(task, remote_table), raw(task, local_table), executor);
-    return task.vtable->poll(task, context);
+    const bool is_done = task.vtable->poll(task, context);
+    if (context.wakes() != 0) wake(task);
+    local_wakes_ += context.wakes();
+    return is_done;
   }
 
   // A wake: coalesces, and does nothing to a task that is done.
@@ -129,8 +130,9 @@ class TaskCore : public Inbox {
     close([&](RemoteNode& node, std::uint64_t word) { seen(task_of(node), word); });
   }
 
-  // Aborts unless invariant 1 holds for the tasks in the ready queue; returns their number. O(tasks).
-  std::size_t check_ready() const noexcept;
+  // The ends of the ready queue, for check_deep().
+  const TaskHeader* first_ready() const noexcept { return ready_head_; }
+  const TaskHeader* last_ready() const noexcept { return ready_tail_; }
 
   std::uint64_t local_wakes_ = 0;
   std::uint64_t enqueued_ = 0;
