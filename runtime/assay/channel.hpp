@@ -79,7 +79,7 @@ class [[nodiscard]] ChannelSend : public audited::ListNode<ChannelSend<T>> {
     ASSAY_CHECK(other.stage_ == Stage::fresh, moved_after_poll);
   }
   ChannelSend& operator=(ChannelSend&&) = delete;
-  ~ChannelSend() {
+  ASSAY_HOT ~ChannelSend() {
     if (this->is_linked()) this->unlink();  // before the value and the waker go, whose ends may run code that receives
   }
 
@@ -88,6 +88,8 @@ class [[nodiscard]] ChannelSend : public audited::ListNode<ChannelSend<T>> {
  private:
   friend class ChannelState<T>;
   enum class Stage : std::uint8_t { fresh, waiting, accepted, refused, done };
+
+  Poll<bool> poll_in_line(Context& context);
 
   SendingEnd<T> channel_;  // until the value is in the queue
   T value_;
@@ -104,7 +106,7 @@ class [[nodiscard]] ChannelRecv : public audited::ListNode<ChannelRecv<T>> {
     ASSAY_CHECK(!other.started_, moved_after_poll);
   }
   ChannelRecv& operator=(ChannelRecv&&) = delete;
-  ~ChannelRecv() {
+  ASSAY_HOT ~ChannelRecv() {
     if (this->is_linked()) this->unlink();  // before the waker goes, whose end may run code that sends
     // Woken for an item that it did not take: another may wait for it.
     if (woken_ && !done_) channel_.state().wake_receiver();
@@ -114,6 +116,9 @@ class [[nodiscard]] ChannelRecv : public audited::ListNode<ChannelRecv<T>> {
 
  private:
   friend class ChannelState<T>;
+
+  bool has_come(ChannelState<T>& state, Context& context);
+
   ReceivingEnd<T> channel_;
   LocalWaker waker_;
   bool started_ = false;
@@ -237,23 +242,27 @@ class ChannelState {
 };
 
 template <class T>
-Poll<bool> ChannelSend<T>::poll(Context& context) {
-  if (stage_ == Stage::fresh) {
-    ChannelState<T>& state = channel_.state();
-    if (!state.receiver_open) {
-      stage_ = Stage::done;
-      return Ready(false);
-    }
-    if (!state.is_full()) {
-      stage_ = Stage::done;
-      const SendingEnd<T> sent = std::move(channel_);
-      state.push(std::move(value_));
-      return Ready(true);
-    }
-    stage_ = Stage::waiting;
-    state.wait(*this);
+ASSAY_HOT Poll<bool> ChannelSend<T>::poll(Context& context) {
+  if (stage_ != Stage::fresh) return poll_in_line(context);
+  ChannelState<T>& state = channel_.state();
+  if (!state.receiver_open) {
+    stage_ = Stage::done;
+    return Ready(false);
   }
+  if (state.is_full()) return poll_in_line(context);
+  stage_ = Stage::done;
+  const SendingEnd<T> sent = std::move(channel_);
+  state.push(std::move(value_));
+  return Ready(true);
+}
+
+template <class T>
+Poll<bool> ChannelSend<T>::poll_in_line(Context& context) {
   ASSAY_CHECK(stage_ != Stage::done, polled_after_ready);
+  if (stage_ == Stage::fresh) {
+    stage_ = Stage::waiting;
+    channel_.state().wait(*this);
+  }
   if (stage_ == Stage::waiting) {
     // Copying or dropping a waker may run code that receives: the line is joined before, and looked at after.
     if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
@@ -264,9 +273,19 @@ Poll<bool> ChannelSend<T>::poll(Context& context) {
 }
 
 template <class T>
-Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
+ASSAY_HOT Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
   ASSAY_CHECK(!done_, polled_after_ready);
   ChannelState<T>& state = channel_.state();
+  if ((started_ || state.must_wait()) && !has_come(state, context)) return Pending;
+  started_ = true;
+  done_ = true;
+  if (state.is_empty()) return Ready(std::optional<T>());
+  return Ready(std::optional<T>(state.pop()));
+}
+
+// True: there is something to receive, or nothing will come. False: it waits, with the waker of this poll.
+template <class T>
+bool ChannelRecv<T>::has_come(ChannelState<T>& state, Context& context) {
   started_ = true;
   if (state.must_wait()) {
     woken_ = false;
@@ -275,14 +294,12 @@ Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
     if (!waker_.will_wake(context.local_waker())) waker_ = context.local_waker();
     if (state.must_wait()) {
       if (!this->is_linked()) state.wait(*this);
-      return Pending;
+      return false;
     }
   }
   if (this->is_linked()) this->unlink();
   waker_ = LocalWaker();
-  done_ = true;
-  if (state.is_empty()) return Ready(std::optional<T>());
-  return Ready(std::optional<T>(state.pop()));
+  return true;
 }
 
 }  // namespace detail
