@@ -205,7 +205,7 @@ class World {
   void pulse(std::uint8_t what) {
     if (real_ || pipes.numbers.empty()) return;
     constexpr std::array<short, 4> flags{POLLIN | POLLHUP, POLLOUT, POLLERR, POLLIN};
-    pulse_ = {pipes.numbers.at(what / 4 % pipes.numbers.size()), flags.at(what % 4)};
+    pulse_ = Pulse{pipes.numbers.at(what / 4 % pipes.numbers.size()), flags.at(what % 4)};
   }
   void remake_reactor() {
     for (State& state : states_) state.watched = false;
@@ -217,7 +217,7 @@ class World {
   void look() {
     if (simulated_ != nullptr) {
       for (const int fd : pipes.numbers) simulated_->set(fd, pipes.events(fd));
-      if (pulse_) simulated_->pulse(pulse_->first, pulse_->second);
+      if (pulse_.fd >= 0) simulated_->pulse(pulse_.fd, pulse_.events);
     }
     for (std::size_t index = 0; index < wait_count; ++index) {
       State& state = states_.at(index);
@@ -227,7 +227,7 @@ class World {
       if (!state.watched) continue;
       const FdWait& wait = *waits_.at(index);
       int events = pipes.events(wait.fd());
-      if (pulse_ && pulse_->first == wait.fd()) events |= pulse_->second;
+      if (pulse_.fd == wait.fd()) events |= pulse_.events;
       const bool is_stale = std::find(stale_.begin(), stale_.end(), wait.fd()) != stale_.end();
       (is_stale ? state.possible : state.due) = told(events, wait.interest());
     }
@@ -235,7 +235,7 @@ class World {
     in_batch_ = true;
     const bool woken = reactor_->wait(wakeup_.fd(), assay::Duration::zero());
     in_batch_ = false;
-    pulse_.reset();
+    pulse_ = Pulse{};
     expect(woken == raised_, "what wait() says of the wakeup descriptor");
     if (woken) wakeup_.clear();
     raised_ = false;
@@ -262,6 +262,10 @@ class World {
   }
 
  private:
+  struct Pulse {
+    int fd = -1;  // none
+    short events = 0;
+  };
   struct State {
     bool watched = false;
     bool is_new = false;  // watched since the batch began
@@ -328,7 +332,7 @@ class World {
   std::vector<LocalWaker> wakers_;
   std::array<State, wait_count> states_{};
   std::array<std::uint8_t, wait_count> plans_{};
-  std::optional<std::pair<int, short>> pulse_;
+  Pulse pulse_;
 
  public:
   Pipes pipes;

@@ -2,6 +2,7 @@
 // aborts.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +49,16 @@ using assay::testkit::SystemFaults;
 namespace {
 
 std::atomic<int> signals_seen{0};
+
+// Valgrind 3.19 does not: the reactor then sleeps for a while by poll(2).
+bool has_epoll_pwait2() {
+  const int set = ::epoll_create1(EPOLL_CLOEXEC);
+  epoll_event event{};
+  const timespec at_once{};
+  const bool has = ::epoll_pwait2(set, &event, 1, &at_once, nullptr) == 0;
+  ::close(set);
+  return has;
+}
 
 // Catches SIGUSR1 without SA_RESTART while it lives, so that a blocking call returns EINTR.
 class CatchSignal {
@@ -158,7 +169,7 @@ TEST_CASE("epoll_wait and epoll_pwait2 fail with EINTR: as if nothing had happen
   calls.fail(SystemCall::epoll_wait, EINTR, 0, 3);
   CHECK(executor.block_on(FdEvent(pipe.reader(), Interest::read)) == Readiness{.readable = true});
   CHECK(calls.failed(SystemCall::epoll_wait) == 6);
-  CHECK(calls.calls(SystemCall::ppoll) == 0);
+  if (has_epoll_pwait2()) CHECK(calls.calls(SystemCall::ppoll) == 0);
   CHECK(executor.reactor().size() == 1);
 }
 
