@@ -118,7 +118,7 @@ void Scheduler::report_stranded(TaskHeader& task) noexcept {
   if (events_ != nullptr) events_->on_stranded(task);
 }
 
-// A waker of the task went: if that was the last, run_one() reports it, since nothing may be reported from inside a drop.
+// A waker of the task went: if that was the last, run() reports it, since nothing may be reported from inside a drop.
 void Scheduler::look_again(TaskHeader& task) noexcept {
   if (!closing_ && task.is_stranded()) enqueue(task);
 }

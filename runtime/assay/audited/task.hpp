@@ -1,16 +1,16 @@
 // Purpose: a task: a type-erased header with its life in one word of flags, and behind it the future, or what it came to.
 //
-//                spawn (1)                          wake (2)                      run_one (3)
+//                spawn (1)                          wake (2)                      run (3)
 //     (nothing) -----------> QUEUED|WOKEN  <------------------- (waiting) <--------------------.
 //                                 |                                ^                           |
-//                                 |  run_one (3)                   |  Pending, not woken (5)   |
+//                                 |  run (3)                       |  Pending, not woken (5)   |
 //                                 `-----------> RUNNING -----------'                           |
 //                                                 |  `--- Pending, WOKEN meanwhile (4): QUEUED-'
 //                        Ready, threw, or         |
 //                        CANCEL asked (6)         v
 //     (waiting) or QUEUED --- cancel (7) ---->  DONE  --- nothing holds it (8) ---> (nothing)
 //
-//   (1) spawn  (2) wake  (3)-(6) run_one  (7) cancel  (8) free_if_unused: scheduler.cpp, task_core.cpp
+//   (1) start  (2) wake  (3)-(5) run, poll  (6) end_poll  (7) cancel  (8) free_if_unused: scheduler.*, task_core.hpp
 //
 // Thread rules: everything here is plain memory of the owner thread, but for the RemoteNode.
 // Invariants:
