@@ -18,15 +18,6 @@ inline void assay::audited::fail(const char* message, const char* file, int line
   std::abort();
 }
 
-#include "assay/audited/raw_waker.hpp"
-
-// The runtime's no-op waker, for the same reason.
-inline assay::RawWaker assay::audited::noop_raw_waker() noexcept {
-  static constexpr RawWakerVTable table{[](void*) noexcept { return noop_raw_waker(); }, [](void*) noexcept {},
-                                        [](void*) noexcept {}, [](void*) noexcept {}};
-  return RawWaker{nullptr, &table};
-}
-
 namespace assay::testkit {
 
 // Searches all interleavings of Test, with at most `bound` involuntary context switches (0: no bound). Prints executions;
