@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "assay/audited/function_waker.hpp"
 #include "assay/yield.hpp"
 #include "support/dies.hpp"
 #include "support/kinds.hpp"
@@ -252,5 +253,26 @@ TEST_CASE("abort: a task awaits its own handle", "[join][abort]") {
     auto wait_for_self = [&handle]() -> Async<void> { co_await handle; };
     handle = executor.spawn(std::move(wait_for_self));
     executor.run_until_stalled();
+  });
+}
+
+TEST_CASE("abort: a handle is let go of by the end of the waker that it replaces", "[join][abort]") {
+  struct LetsGo {
+    explicit LetsGo(JoinHandle<void>& given) : handle(given) {}
+    void operator()() {}
+    ~LetsGo() { const JoinHandle<void> gone = std::move(handle); }
+    JoinHandle<void>& handle;
+  };
+  check_dies("a JoinHandle was used after it was awaited to its end, detached or moved from", [] {
+    Executor executor;
+    JoinHandle<void> handle = executor.spawn(forever());
+    {
+      const auto made = audited::FunctionWaker<LetsGo>::make(handle);
+      Context context(made.waker);
+      static_cast<void>(handle.poll(context));
+    }
+    const Waker other;
+    Context context(other);
+    static_cast<void>(handle.poll(context));
   });
 }

@@ -249,7 +249,7 @@ class TaskHandle {
     ASSAY_CHECK(!mine.has(TaskFlags::running), "a task awaits its own JoinHandle: it would wait for ever");
     if (mine.joiner.will_wake(waker)) return false;
     Scheduler::set_joiner(mine, waker);
-    return is_over(mine);  // copying and dropping a waker may run code
+    return is_done();  // asked anew: copying and dropping a waker may run code, which may let go of the task
   }
   void cancel() noexcept {
     TaskHeader& mine = task();  // before scheduler_ is used: an empty handle has none
