@@ -284,7 +284,7 @@ catch_counts() {
 
 # A report in the log of a run that ended well was swallowed by something: that is a failure as well.
 report_in() {
-  grep -qE '(ERROR|WARNING): (Address|Leak|Thread|Memory)Sanitizer|^SUMMARY: [A-Za-z]*Sanitizer|: runtime error: ' "$1"
+  grep -qE '(ERROR|WARNING): (Address|Leak|Thread|Memory|Realtime)Sanitizer|^SUMMARY: [A-Za-z]*Sanitizer|: runtime error: ' "$1"
 }
 
 # The build tree of a level; ci/test has compilers in place of levels.

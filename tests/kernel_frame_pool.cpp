@@ -17,7 +17,7 @@ using assay::test::check_dies;
 
 namespace {
 
-constexpr bool recycles = !assay::audited::FrameBlock::pass_through;
+constexpr bool recycles = !assay::audited::FrameClasses::pass_through;
 
 std::uint64_t news() { return assay::testkit::allocation_counts().news; }
 

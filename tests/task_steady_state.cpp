@@ -29,7 +29,7 @@ Async<std::uint64_t> one_later() {
   co_return 1;
 }
 
-constexpr bool recycles = !assay::audited::FrameBlock::pass_through;
+constexpr bool recycles = !assay::audited::FrameClasses::pass_through;
 
 // Runs `round` until the pools are warm, and then checks that `count` more of it take nothing from malloc.
 template <class Round>

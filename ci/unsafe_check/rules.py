@@ -22,7 +22,7 @@ BASE = ["-std=c++20", "-x", "c++", "-I/usr/lib/llvm-19/lib/clang/19/include", "-
 OTHERS = [["-fsanitize=address"], ["-fsanitize=thread"], ["-fsanitize=memory"], ["-UASSAY_HARDENING_LEVEL"],
           ["-UASSAY_HARDENING_LEVEL", "-DASSAY_HARDENING_LEVEL=0"], ["-UASSAY_HARDENING_LEVEL", "-DASSAY_HARDENING_LEVEL=1"],
           ["-UASSAY_HARDENING_LEVEL", "-DASSAY_HARDENING_LEVEL=2"], ["-DNDEBUG"], ["-U__clang__"], ["-fno-exceptions"],
-          ["-fno-rtti"], ["-stdlib=libc++"]]
+          ["-fno-rtti"], ["-stdlib=libc++"], ["-U__clang_major__", "-D__clang_major__=22"]]
 
 
 @dataclass(frozen=True, order=True)

@@ -74,7 +74,12 @@ class [[nodiscard]] LeafAwaiter final : public Leaf {
   Output await_resume() { return unstore<Output>(outcome_.take()); }
 
   // Called by the kernel while this is the leaf.
-  bool poll_leaf(Context& context) noexcept override {
+  ASSAY_RUNS_OTHERS bool poll_leaf(Context& context) noexcept ASSAY_NONBLOCKING override {
+    return ASSAY_UNCHECKED(poll_or_catch(context));
+  }
+
+ private:
+  bool poll_or_catch(Context& context) noexcept {
     try {
       return poll_future(context);
     } catch (...) {
@@ -82,8 +87,6 @@ class [[nodiscard]] LeafAwaiter final : public Leaf {
       return true;
     }
   }
-
- private:
   bool poll_future(Context& context) {
     Poll<Output> result = future_.poll(context);
     if (result.is_pending()) return false;
@@ -109,7 +112,7 @@ class [[nodiscard]] YieldAwaiter final : public Leaf {
   }
   void await_resume() const noexcept {}
 
-  bool poll_leaf(Context&) noexcept override { return true; }
+  bool poll_leaf(Context&) noexcept ASSAY_NONBLOCKING override { return true; }
 
  private:
   ChainFrame& frame_;

@@ -83,13 +83,13 @@ class [[nodiscard]] ChannelSend : public audited::ListNode<ChannelSend<T>> {
     if (this->is_linked()) this->unlink();  // before the value and the waker go, whose ends may run code that receives
   }
 
-  Poll<bool> poll(Context& context);
+  ASSAY_RUNS_OTHERS Poll<bool> poll(Context& context) ASSAY_NONBLOCKING;
 
  private:
   friend class ChannelState<T>;
   enum class Stage : std::uint8_t { fresh, waiting, accepted, refused, done };
 
-  Poll<bool> poll_in_line(Context& context);
+  ASSAY_RUNS_OTHERS Poll<bool> poll_in_line(Context& context) ASSAY_NONBLOCKING;
 
   SendingEnd<T> channel_;  // until the value is in the queue
   T value_;
@@ -112,7 +112,7 @@ class [[nodiscard]] ChannelRecv : public audited::ListNode<ChannelRecv<T>> {
     if (woken_ && !done_) channel_.state().wake_receiver();
   }
 
-  Poll<std::optional<T>> poll(Context& context);
+  ASSAY_RUNS_OTHERS Poll<std::optional<T>> poll(Context& context) ASSAY_NONBLOCKING;
 
  private:
   friend class ChannelState<T>;
@@ -142,17 +142,17 @@ class ChannelState {
     check_owner();
     ++open_senders;
   }
-  void end_sending() noexcept {
+  ASSAY_RUNS_OTHERS void end_sending() noexcept ASSAY_NONBLOCKING {
     check_owner();
-    if (--open_senders == 0) sender_gone();
+    if (--open_senders == 0) ASSAY_UNCHECKED(sender_gone());  // wakes, and may be the end
   }
   void begin_receiving() noexcept {
     check_owner();
     ++receivers_here_;
   }
-  void end_receiving() noexcept {
+  ASSAY_RUNS_OTHERS void end_receiving() noexcept ASSAY_NONBLOCKING {
     check_owner();
-    if (--receivers_here_ == 0 && open_senders == 0) end();
+    if (--receivers_here_ == 0 && open_senders == 0) ASSAY_UNCHECKED(end());
   }
 
   bool is_full() const noexcept { return count_ == ring_.size() || !senders_.empty(); }
@@ -161,13 +161,14 @@ class ChannelState {
   bool must_wait() const noexcept { return is_empty() && open_senders != 0 && receiver_open; }
 
   void push(T value) {
-    ring_.at(wrapped(first_ + count_)).emplace(std::move(value));
+    std::optional<T>& place = ASSAY_UNCHECKED(ring_.at(wrapped(first_ + count_)));
+    ASSAY_UNCHECKED(place.emplace(std::move(value)));
     ++count_;
     if (!receivers_.empty()) wake_receiver();
   }
 
   T pop() {
-    std::optional<T>& place = ring_.at(first_);
+    std::optional<T>& place = ASSAY_UNCHECKED(ring_.at(first_));
     T item = std::move(*place);
     place.reset();
     first_ = wrapped(first_ + 1);
@@ -242,7 +243,7 @@ class ChannelState {
 };
 
 template <class T>
-ASSAY_HOT Poll<bool> ChannelSend<T>::poll(Context& context) {
+ASSAY_HOT Poll<bool> ChannelSend<T>::poll(Context& context) ASSAY_NONBLOCKING {
   if (stage_ != Stage::fresh) return poll_in_line(context);
   ChannelState<T>& state = channel_.state();
   if (!state.receiver_open) {
@@ -257,7 +258,7 @@ ASSAY_HOT Poll<bool> ChannelSend<T>::poll(Context& context) {
 }
 
 template <class T>
-Poll<bool> ChannelSend<T>::poll_in_line(Context& context) {
+Poll<bool> ChannelSend<T>::poll_in_line(Context& context) ASSAY_NONBLOCKING {
   ASSAY_CHECK(stage_ != Stage::done, polled_after_ready);
   if (stage_ == Stage::fresh) {
     stage_ = Stage::waiting;
@@ -273,7 +274,7 @@ Poll<bool> ChannelSend<T>::poll_in_line(Context& context) {
 }
 
 template <class T>
-ASSAY_HOT Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) {
+ASSAY_HOT Poll<std::optional<T>> ChannelRecv<T>::poll(Context& context) ASSAY_NONBLOCKING {
   ASSAY_CHECK(!done_, polled_after_ready);
   ChannelState<T>& state = channel_.state();
   if ((started_ || state.must_wait()) && !has_come(state, context)) return Pending;
@@ -314,7 +315,7 @@ class Sender {
   detail::ChannelSend<T> send(T value) { return detail::ChannelSend<T>(channel_, std::move(value)); }
 
   // Without waiting, and never past those who wait: the value again if it could not go in.
-  std::optional<T> try_send(T value) {
+  ASSAY_RUNS_OTHERS std::optional<T> try_send(T value) ASSAY_NONBLOCKING {
     detail::ChannelState<T>& state = channel_.state();
     if (!state.receiver_open || state.is_full()) return std::optional<T>(std::move(value));
     state.push(std::move(value));
@@ -346,7 +347,7 @@ class Receiver {
   // A Future of the next item; of nothing, when all senders are gone and the queue is empty.
   detail::ChannelRecv<T> recv() { return detail::ChannelRecv<T>(channel_); }
 
-  std::optional<T> try_recv() {
+  ASSAY_RUNS_OTHERS std::optional<T> try_recv() ASSAY_NONBLOCKING {
     detail::ChannelState<T>& state = channel_.state();
     if (state.is_empty()) return std::nullopt;
     return state.pop();

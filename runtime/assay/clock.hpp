@@ -6,6 +6,8 @@
 #include <ratio>
 #include <type_traits>
 
+#include "assay/audited/effects.hpp"
+
 namespace assay {
 
 // Nanoseconds. Fractions are rounded up when a duration is converted (never early).
@@ -58,7 +60,7 @@ class Clock {
   Clock& operator=(const Clock&) = delete;
   virtual ~Clock() = default;
 
-  virtual Instant now() noexcept = 0;
+  virtual Instant now() noexcept ASSAY_NONBLOCKING = 0;
 
   // The executor has nothing to do before `next`. True: the clock has jumped there. False: wait for it in real time, if
   // is_virtual() is false; for ever otherwise.
@@ -69,7 +71,10 @@ class Clock {
 // The machine's monotonic clock.
 class SteadyClock final : public Clock {
  public:
-  Instant now() noexcept override { return std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now()); }
+  // (No system call where the kernel shares its clock with processes.)
+  Instant now() noexcept ASSAY_NONBLOCKING override {
+    return std::chrono::time_point_cast<Duration>(ASSAY_UNCHECKED(std::chrono::steady_clock::now()));
+  }
   bool skip_to(Instant) noexcept override { return false; }
   bool is_virtual() const noexcept override { return false; }
 };
@@ -81,7 +86,7 @@ class VirtualClock final : public Clock {
   explicit VirtualClock(Instant start = Instant(Duration::zero()), bool auto_advance = true) noexcept
       : now_(start), auto_advance_(auto_advance) {}
 
-  Instant now() noexcept override { return now_; }
+  Instant now() noexcept ASSAY_NONBLOCKING override { return now_; }
   void advance(Duration by) noexcept { now_ = saturating_add(now_, by); }
   void set(Instant now) noexcept { now_ = now; }
 

@@ -13,7 +13,7 @@ Coroutine& Coroutine::operator=(Coroutine&& other) noexcept {
 }
 
 // What poll() finds when nothing of it waits: its first poll, or a mistake.
-void Coroutine::become_root() noexcept {
+void Coroutine::become_root() noexcept ASSAY_NONBLOCKING {
   ASSAY_CHECK(frame_ != nullptr, "an Async was polled that is empty: moved from, or awaited to its end");
   ASSAY_CHECK(!frame_->is_finished(), "an Async was polled again after it was Ready");
   ASSAY_CHECK(frame_->root_ == nullptr, "an Async was polled while a coroutine awaits it");
@@ -21,7 +21,7 @@ void Coroutine::become_root() noexcept {
   top_ = frame_;
 }
 
-void Coroutine::reset_unfinished() noexcept {
+void Coroutine::reset_unfinished() noexcept ASSAY_NONBLOCKING {
   ASSAY_CHECK(context_ == nullptr, "an Async was destroyed from inside its own poll");
   if (frame_->root_ != nullptr) {
     ASSAY_CHECK(frame_->root_ == this, "an Async was destroyed while a coroutine awaits it");
@@ -35,7 +35,7 @@ void Coroutine::reset_unfinished() noexcept {
     return;
   }
   // A fresh frame may own other fresh ones (its arguments): that nesting is the user's, and bounded here.
-  unsigned& nesting = audited::current.fresh_nesting;
+  unsigned& nesting = audited::this_thread().fresh_nesting;
   ASSAY_CHECK(nesting < max_fresh_nesting,
               "a chain of more than 2000 coroutines that own each other is destroyed without having been awaited");
   ++nesting;

@@ -38,7 +38,7 @@ class Leaf {
   Leaf& operator=(const Leaf&) = delete;
 
   // True: ready, and its result or exception is stored.
-  virtual bool poll_leaf(Context& context) noexcept = 0;
+  ASSAY_RUNS_OTHERS virtual bool poll_leaf(Context& context) noexcept ASSAY_NONBLOCKING = 0;
 
   const std::source_location& where() const noexcept { return where_; }
 
@@ -99,7 +99,7 @@ class Coroutine {
   ~Coroutine() { reset(); }
 
   // Polls as a root. True: finished, its result is in the promise.
-  ASSAY_HOT bool poll(Context& context) noexcept {
+  ASSAY_HOT ASSAY_RUNS_OTHERS bool poll(Context& context) noexcept ASSAY_NONBLOCKING {
     ASSAY_CHECK(context_ == nullptr, "an Async was polled from inside its own poll");
     if (leaf_ == nullptr) become_root();  // a leaf lies in a chain that has begun
     context_ = &context;
@@ -116,7 +116,7 @@ class Coroutine {
   }
 
   // Becomes the innermost frame of the chain in which `parent` is innermost now.
-  ASSAY_HOT void await_from(ChainFrame& parent) noexcept {
+  ASSAY_HOT void await_from(ChainFrame& parent) noexcept ASSAY_NONBLOCKING {
     ASSAY_CHECK(frame_ != nullptr, "co_await of an Async that is empty: moved from, or awaited already");
     ASSAY_CHECK(frame_->is_fresh() && frame_->root_ == nullptr, "co_await of an Async that was polled or awaited before");
     Coroutine* const root = parent.root_;
@@ -127,7 +127,7 @@ class Coroutine {
   }
 
   // Destroys what is left: the chain, innermost first, or the fresh or finished frame.
-  void reset() noexcept {
+  ASSAY_RUNS_OTHERS void reset() noexcept ASSAY_NONBLOCKING {
     if (frame_ == nullptr) return;
     if (frame_->is_finished()) return destroy(*frame_);  // no local of it is left
     reset_unfinished();
@@ -166,8 +166,8 @@ class Coroutine {
     frame.destroy();
   }
 
-  ASSAY_COLD void become_root() noexcept;
-  void reset_unfinished() noexcept;
+  ASSAY_COLD void become_root() noexcept ASSAY_NONBLOCKING;
+  ASSAY_RUNS_OTHERS void reset_unfinished() noexcept ASSAY_NONBLOCKING;
 
   ChainFrame* frame_ = nullptr;
   // Of a root:

@@ -66,14 +66,14 @@ void EpollReactor::count(Entry& entry, const FdWait& wait, int by) noexcept {
   if (wait.interest() != Interest::read) static_cast<void>(__builtin_add_overflow(entry.writers, step, &entry.writers));
 }
 
-void EpollReactor::added(FdWait& wait) {
+void EpollReactor::added(FdWait& wait) ASSAY_NONBLOCKING {
   if (wait.fd() >= number_limit) {
     polled_.push_back(wait);
     wait.home_ = FdWait::Home::polled;
     ++polled_count_;
     return;
   }
-  Entry& entry = entry_of(wait.fd());
+  Entry& entry = ASSAY_UNCHECKED(entry_of(wait.fd()));  // growth
   entry.waits.push_back(wait);
   wait.home_ = FdWait::Home::entry;
   count(entry, wait, 1);
@@ -82,9 +82,9 @@ void EpollReactor::added(FdWait& wait) {
   if (!will_be_told) change(wait.fd(), entry);
 }
 
-void EpollReactor::leaving(FdWait& wait) noexcept {
+void EpollReactor::leaving(FdWait& wait) noexcept ASSAY_NONBLOCKING {
   wait.unlink();
-  if (wait.home_ == FdWait::Home::entry) count(entries_.at(static_cast<std::size_t>(wait.fd())), wait, -1);
+  if (wait.home_ == FdWait::Home::entry) count(ASSAY_UNCHECKED(entries_.at(static_cast<std::size_t>(wait.fd()))), wait, -1);
   if (wait.home_ == FdWait::Home::polled) --polled_count_;
 }
 
@@ -118,9 +118,9 @@ void EpollReactor::detached(detail::FdRegistration& source) noexcept {
 // ---- Telling the kernel ------------------------------------------------------------------------------------------------
 
 // At the next look the kernel is told. (No allocation: entry_of() has made room.)
-void EpollReactor::change(int fd, Entry& entry) noexcept {
+void EpollReactor::change(int fd, Entry& entry) noexcept ASSAY_NONBLOCKING {
   if (std::exchange(entry.is_changed, true)) return;
-  changed_.push_back(fd);
+  ASSAY_UNCHECKED(changed_.push_back(fd));
 }
 
 void EpollReactor::tell_changes() noexcept {

@@ -65,15 +65,15 @@ class EpollReactor final : public Reactor {
     bool is_unwanted = false;  // an event came that nobody took
   };
 
-  void added(FdWait& wait) override;
-  void leaving(FdWait& wait) noexcept override;
-  void removed(std::size_t) noexcept override {}
+  ASSAY_RUNS_OTHERS void added(FdWait& wait) ASSAY_NONBLOCKING override;
+  void leaving(FdWait& wait) noexcept ASSAY_NONBLOCKING override;
+  void removed(std::size_t) noexcept ASSAY_NONBLOCKING override {}
   bool attached(detail::FdRegistration& source) override;
   void detached(detail::FdRegistration& source) noexcept override;
   void check_backend() const noexcept override;
 
   Entry& entry_of(int fd);
-  void change(int fd, Entry& entry) noexcept;
+  void change(int fd, Entry& entry) noexcept ASSAY_NONBLOCKING;
   static void count(Entry& entry, const FdWait& wait, int by) noexcept;
   void move_to(Waits& list, FdWait::Home home, FdWait& wait) noexcept;
 

@@ -34,7 +34,7 @@ class [[nodiscard("a TimeEvent does not wait until it is awaited")]] TimeEvent {
   }
   TimeEvent& operator=(TimeEvent&&) = delete;
 
-  Poll<void> poll(Context& context) {
+  ASSAY_RUNS_OTHERS Poll<void> poll(Context& context) ASSAY_NONBLOCKING {
     TimerQueue& timers =
         detail::executor_of(context, "a timer was polled outside an Executor (in run()?); it needs Executor::block_on").timers();
     ASSAY_CHECK(!done_, polled_after_ready);
@@ -71,7 +71,7 @@ class [[nodiscard("an FdEvent does not wait until it is awaited")]] FdEvent {
   }
   FdEvent& operator=(FdEvent&&) = delete;
 
-  Poll<Readiness> poll(Context& context) {
+  ASSAY_RUNS_OTHERS Poll<Readiness> poll(Context& context) ASSAY_NONBLOCKING {
     Reactor& reactor =
         detail::executor_of(context, "an FdEvent was polled outside an Executor (in run()?); it needs Executor::block_on")
             .reactor();

@@ -22,6 +22,7 @@
 
 #include "assay/audited/current.hpp"
 #include "assay/base/check.hpp"
+#include "assay/audited/effects.hpp"
 
 namespace assay {
 
@@ -45,7 +46,7 @@ class HeapNode {
   std::uint64_t sequence() const noexcept { return sequence_; }  // grows with each push
 
   // Leaves its heap. O(log n) amortised; O(1) from the run.
-  void unlink() noexcept {
+  void unlink() noexcept ASSAY_NONBLOCKING {
     ASSAY_CHECK(heap_ != nullptr, "internal: a heap node was unlinked twice");
     heap_->check_owner();
     heap_->remove(*this);
@@ -82,7 +83,7 @@ class IntrusiveHeap {
   std::size_t size() const noexcept { return size_; }
 
   // Queues `item` under `key`, which is not smaller than any in the run. O(1).
-  [[gnu::always_inline]] void push(T& item, std::int64_t key) noexcept {
+  ASSAY_HOT void push(T& item, std::int64_t key) noexcept ASSAY_NONBLOCKING {
     Node& node = item;
     ASSAY_CHECK(node.heap_ == nullptr, "internal: a heap node was inserted twice");
     ASSAY_ASSERT(run_last_ == nullptr || run_last_->key_ <= key, "internal: a heap node was pushed before the run");
@@ -105,7 +106,7 @@ class IntrusiveHeap {
 
   // Moves all nodes whose key is not larger than `limit` to the end of the run. Taken one by one, each would cost an order
   // among all that are left; and each look at a node that is not in the cache costs as much as all else that is done with it.
-  void gather(std::int64_t limit) noexcept {
+  void gather(std::int64_t limit) noexcept ASSAY_NONBLOCKING {
     if (root_ == nullptr || root_->key_ > limit) return;
     Node* const end = std::exchange(run_last_, nullptr);
     Node* const begin = std::exchange(run_first_, nullptr);
@@ -331,7 +332,7 @@ class IntrusiveHeap {
     std::fill(used.begin(), used.end(), Pile{});
     while (pile != nullptr) {
       Node& node = *std::exchange(pile, pile->child_);
-      piles.at(static_cast<std::size_t>((value(node) - low) >> shift)).add(node);
+      ASSAY_UNCHECKED(piles.at(static_cast<std::size_t>((value(node) - low) >> shift))).add(node);
     }
     for (const Pile& part : used) {
       if (part.first == nullptr) continue;
@@ -364,7 +365,7 @@ class IntrusiveHeap {
     ASSAY_CHECK(owner_ == audited::current_thread_id(), "a timer was destroyed on another thread than its executor's");
   }
 
-  [[gnu::always_inline]] void remove(Node& node) noexcept {
+  ASSAY_HOT void remove(Node& node) noexcept {
     ASSAY_CHECK(node.heap_ == this && size_ > 0, "internal: a heap node was removed from another heap");
     if (node.child_ == nullptr) {
       leave_siblings(node);
@@ -375,7 +376,7 @@ class IntrusiveHeap {
     --size_;
   }
 
-  [[gnu::always_inline]] void leave_siblings(Node& node) noexcept {
+  ASSAY_HOT void leave_siblings(Node& node) noexcept {
     if (node.previous_ == nullptr) {
       ASSAY_ASSERT(root_ == &node, broken);
       root_ = nullptr;

@@ -30,9 +30,9 @@ class [[nodiscard("dropping a JoinHandle cancels its task; detach() lets it run 
   // For Executor: wraps the handle of a task that was just spawned.
   explicit JoinHandle(detail::TaskHandle<T> handle) noexcept : handle_(std::move(handle)) {}
 
-  Poll<T> poll(Context& context) {
+  ASSAY_RUNS_OTHERS Poll<T> poll(Context& context) ASSAY_NONBLOCKING {
     if (!handle_.is_done_or_wakes(context.local_waker())) return Pending;
-    return Ready<Stored<T>>(take());
+    return ASSAY_UNCHECKED(Ready<Stored<T>>(take()));
   }
 
   // The outcome, if the task is done: as awaiting it would give or throw. Empties the handle then. O(1).

@@ -36,7 +36,7 @@ class Notify : public detail::Lender {
       if (state_ == State::notified && pass_on_) notify_->notify_one();
     }
 
-    Poll<void> poll(Context& context) {
+    ASSAY_RUNS_OTHERS Poll<void> poll(Context& context) ASSAY_NONBLOCKING {
       ASSAY_CHECK(state_ != State::done, polled_after_ready);
       if (state_ == State::fresh) {
         if (std::exchange(notify_->permit_, false)) {
@@ -81,7 +81,7 @@ class Notify : public detail::Lender {
   Notified notified() noexcept ASSAY_LIFETIMEBOUND { return Notified(*this); }
 
   // Wakes the first in line. With nobody there, the next one who comes does not wait; that is remembered once. O(1).
-  void notify_one() {
+  ASSAY_RUNS_OTHERS void notify_one() ASSAY_NONBLOCKING {
     if (Notified* const first = waiting_.pop_front()) {
       first->notify(true);
     } else {
@@ -90,7 +90,7 @@ class Notify : public detail::Lender {
   }
 
   // Wakes all who wait now; remembers nothing. O(waiters).
-  void notify_all() {
+  ASSAY_RUNS_OTHERS void notify_all() ASSAY_NONBLOCKING {
     audited::IntrusiveList<Notified> now;
     now.splice_back(waiting_);
     while (Notified* const first = now.pop_front()) first->notify(false);

@@ -6,12 +6,12 @@
 
 namespace assay {
 
-void FdWait::stop() noexcept {
+void FdWait::stop() noexcept ASSAY_NONBLOCKING {
   if (reactor_ != nullptr) reactor_->unlink(*this);
   LocalWaker gone = std::move(waker_);
 }
 
-short Reactor::poll_events(Interest interest) noexcept {
+short Reactor::poll_events(Interest interest) noexcept ASSAY_NONBLOCKING {
   switch (interest) {
     case Interest::read: return POLLIN;
     case Interest::write: return POLLOUT;
@@ -25,31 +25,35 @@ Readiness Reactor::readiness_of(short events) noexcept {
   return Readiness{has(POLLIN | POLLPRI), has(POLLOUT), has(POLLHUP), has(POLLERR), has(POLLNVAL)};
 }
 
-void Reactor::watch(FdWait& wait, const LocalWaker& waker) {
+void Reactor::watch(FdWait& wait, const LocalWaker& waker) ASSAY_NONBLOCKING {
   LocalWaker kept = waker;
   ASSAY_CHECK(wait.fd_ >= 0, "FdEvent was given a negative file descriptor");
   ASSAY_CHECK(wait.reactor_ == nullptr, "internal: a wait for an fd was started twice");
   take_ownership();
-  waits_.push_back(&wait);
-  wait.place_ = static_cast<std::uint32_t>(waits_.size() - 1);
+  wait.place_ = static_cast<std::uint32_t>(waits_.size());
+  ASSAY_UNCHECKED(waits_.push_back(&wait));  // growth
+  ASSAY_UNCHECKED(add_or_undo(wait));
+  wait.reactor_ = this;
+  wait.ready_ = false;
+  std::swap(wait.waker_, kept);
+}
+
+void Reactor::add_or_undo(FdWait& wait) {
   try {
     added(wait);
   } catch (...) {
     waits_.pop_back();
     throw;
   }
-  wait.reactor_ = this;
-  wait.ready_ = false;
-  std::swap(wait.waker_, kept);
 }
 
-void Reactor::update(FdWait& wait, const LocalWaker& waker) {
+void Reactor::update(FdWait& wait, const LocalWaker& waker) ASSAY_NONBLOCKING {
   if (wait.waker_.will_wake(waker)) return;
   LocalWaker kept = waker;
   std::swap(wait.waker_, kept);
 }
 
-void Reactor::make_ready(FdWait& wait, Readiness readiness) {
+void Reactor::make_ready(FdWait& wait, Readiness readiness) ASSAY_NONBLOCKING {
   unlink(wait);
   wait.ready_ = true;
   wait.readiness_ = readiness;
@@ -79,12 +83,12 @@ void Reactor::let_go_of_all() noexcept {
   waits_.clear();
 }
 
-void Reactor::unlink(FdWait& wait) noexcept {
+void Reactor::unlink(FdWait& wait) noexcept ASSAY_NONBLOCKING {
   check_owner();
-  ASSAY_ASSERT(waits_.at(wait.place_) == &wait, "internal: a reactor's table is wrong");
+  ASSAY_ASSERT(ASSAY_UNCHECKED(waits_.at(wait.place_)) == &wait, "internal: a reactor's table is wrong");
   leaving(wait);
   wait.reactor_ = nullptr;
-  waits_.at(wait.place_) = nullptr;
+  ASSAY_UNCHECKED(waits_.at(wait.place_)) = nullptr;
   if (in_batch_) {
     ++gaps_;
   } else {
@@ -115,20 +119,21 @@ void Reactor::let_go(detail::FdRegistration& source) noexcept {
 }
 
 // A reactor that nothing waits for belongs to nobody.
-void Reactor::take_ownership() noexcept {
+void Reactor::take_ownership() noexcept ASSAY_NONBLOCKING {
   if (waits_.empty() && sources_ == 0) owner_ = audited::current_thread_id();
   check_owner();
 }
 
-void Reactor::check_owner() const noexcept {
+void Reactor::check_owner() const noexcept ASSAY_NONBLOCKING {
   ASSAY_CHECK(owner_ == audited::current_thread_id(), "a wait for an fd was begun or destroyed on another thread than its executor's");
 }
 
-void Reactor::close_gap(std::size_t place) noexcept {
+void Reactor::close_gap(std::size_t place) noexcept ASSAY_NONBLOCKING {
   removed(place);
-  waits_.at(place) = waits_.back();
+  FdWait* const last = waits_.back();
+  ASSAY_UNCHECKED(waits_.at(place)) = last;
   waits_.pop_back();
-  if (place < waits_.size() && waits_.at(place) != nullptr) waits_.at(place)->place_ = static_cast<std::uint32_t>(place);
+  if (place < waits_.size() && last != nullptr) last->place_ = static_cast<std::uint32_t>(place);
 }
 
 void Reactor::enter_batch() noexcept {
@@ -146,13 +151,13 @@ void Reactor::leave_batch() noexcept {
   ASSAY_ASSERT(gaps_ == 0, "internal: a reactor's table has gaps that nobody counted");
 }
 
-void PollReactor::added(FdWait& wait) {
-  if (entries_.empty()) entries_.push_back(pollfd{});
-  entries_.push_back(pollfd{wait.fd(), poll_events(wait.interest()), 0});
+void PollReactor::added(FdWait& wait) ASSAY_NONBLOCKING {
+  if (entries_.empty()) ASSAY_UNCHECKED(entries_.push_back(pollfd{}));
+  ASSAY_UNCHECKED(entries_.push_back(pollfd{wait.fd(), poll_events(wait.interest()), 0}));  // growth
 }
 
-void PollReactor::removed(std::size_t place) noexcept {
-  entries_.at(place + 1) = entries_.back();
+void PollReactor::removed(std::size_t place) noexcept ASSAY_NONBLOCKING {
+  ASSAY_UNCHECKED(entries_.at(place + 1)) = entries_.back();
   entries_.pop_back();
 }
 

@@ -37,7 +37,7 @@ class Reactor;
 class FdWait : public audited::ListNode<FdWait> {
  public:
   FdWait(int fd, Interest interest) noexcept : fd_(fd), interest_(interest) {}
-  ~FdWait() { stop(); }
+  ASSAY_RUNS_OTHERS ~FdWait() ASSAY_NONBLOCKING { stop(); }
   FdWait(const FdWait&) = delete;
   FdWait& operator=(const FdWait&) = delete;
 
@@ -47,7 +47,7 @@ class FdWait : public audited::ListNode<FdWait> {
   bool is_ready() const noexcept { return ready_; }
   Readiness readiness() const noexcept { return readiness_; }
 
-  void stop() noexcept;
+  ASSAY_RUNS_OTHERS void stop() noexcept ASSAY_NONBLOCKING;
 
   // Whether it is ready; it no longer is, until it is watched and ready again.
   bool take_ready() noexcept { return std::exchange(ready_, false); }
@@ -110,10 +110,10 @@ class Reactor {
 
   // Starts to wait, once: the first event of the fd (HUP, ERR and NVAL included) makes `wait` ready and wakes the waker.
   // Any number of waits may watch one fd. May throw std::bad_alloc.
-  void watch(FdWait& wait, const LocalWaker& waker);
+  ASSAY_RUNS_OTHERS void watch(FdWait& wait, const LocalWaker& waker) ASSAY_NONBLOCKING;
 
   // The waker of a wait, when its task is polled with another one.
-  static void update(FdWait& wait, const LocalWaker& waker);
+  ASSAY_RUNS_OTHERS static void update(FdWait& wait, const LocalWaker& waker) ASSAY_NONBLOCKING;
 
   // Blocks until an fd is ready, `wakeup_fd` is readable, or the time has passed (none: for ever; zero: only looks); wakes
   // what is ready. True: wakeup_fd is readable.
@@ -141,12 +141,12 @@ class Reactor {
     }
   }
 
-  static short poll_events(Interest interest) noexcept;
+  static short poll_events(Interest interest) noexcept ASSAY_NONBLOCKING;
   static Readiness readiness_of(short events) noexcept;
 
  protected:
   // To be called by the backend when `wait` is ready; the wait is unlinked before its waker is used.
-  void make_ready(FdWait& wait, Readiness readiness);
+  ASSAY_RUNS_OTHERS void make_ready(FdWait& wait, Readiness readiness) ASSAY_NONBLOCKING;
   // Nothing waits any more. A backend whose members run code of others when they go calls it first in its destructor.
   void let_go_of_all() noexcept;
 
@@ -154,9 +154,11 @@ class Reactor {
   FdWait* wait_in(std::size_t place) const noexcept { return waits_.at(place); }
   std::size_t places() const noexcept { return waits_.size(); }
 
-  virtual void added(FdWait& wait) = 0;              // as the last place
-  virtual void leaving(FdWait& wait) noexcept { static_cast<void>(wait); }  // at once, also while a batch is dispatched
-  virtual void removed(std::size_t place) noexcept = 0;  // the last place moves into `place`, unless it is the last
+  ASSAY_RUNS_OTHERS virtual void added(FdWait& wait) ASSAY_NONBLOCKING = 0;  // as the last place
+  // At once, also while a batch is dispatched.
+  virtual void leaving(FdWait& wait) noexcept ASSAY_NONBLOCKING { static_cast<void>(wait); }
+  // The last place moves into `place`, unless it is the last.
+  virtual void removed(std::size_t place) noexcept ASSAY_NONBLOCKING = 0;
 
   virtual bool attached(detail::FdRegistration& source) {
     static_cast<void>(source);
@@ -178,10 +180,11 @@ class Reactor {
  private:
   friend class FdWait;
   friend class detail::FdRegistration;
-  void unlink(FdWait& wait) noexcept;
-  void close_gap(std::size_t place) noexcept;
-  void take_ownership() noexcept;
-  void check_owner() const noexcept;
+  void add_or_undo(FdWait& wait);
+  void unlink(FdWait& wait) noexcept ASSAY_NONBLOCKING;
+  void close_gap(std::size_t place) noexcept ASSAY_NONBLOCKING;
+  void take_ownership() noexcept ASSAY_NONBLOCKING;
+  void check_owner() const noexcept ASSAY_NONBLOCKING;
 
   std::vector<FdWait*> waits_;
   std::uint64_t owner_ = 0;  // the thread of all waits and sources
@@ -196,8 +199,8 @@ class PollReactor final : public Reactor {
   std::size_t size() const noexcept override { return entries_.empty() ? 0 : entries_.size() - 1; }
 
  private:
-  void added(FdWait& wait) override;
-  void removed(std::size_t place) noexcept override;
+  ASSAY_RUNS_OTHERS void added(FdWait& wait) ASSAY_NONBLOCKING override;
+  void removed(std::size_t place) noexcept ASSAY_NONBLOCKING override;
 
   std::vector<pollfd> entries_;  // the first is the wakeup fd; entry i + 1 belongs to place i
 };

@@ -3,7 +3,7 @@
 
 namespace assay::detail {
 
-ASSAY_HOT void Scheduler::poll(TaskHeader& task, Executor* executor) noexcept {
+ASSAY_HOT void Scheduler::poll(TaskHeader& task, Executor* executor) noexcept ASSAY_NONBLOCKING {
   task.flags = (task.flags & ~TaskFlags::woken) | TaskFlags::running;
   ++stats_.polls;
   running_ = true;
@@ -20,7 +20,7 @@ ASSAY_HOT void Scheduler::poll(TaskHeader& task, Executor* executor) noexcept {
 }
 
 // (3)
-std::size_t Scheduler::run(Executor* executor, std::size_t most, const TaskHeader* until) noexcept {
+std::size_t Scheduler::run(Executor* executor, std::size_t most, const TaskHeader* until) noexcept ASSAY_NONBLOCKING {
   ASSAY_CHECK(!running_, "internal: a task was polled inside another's poll");
   std::size_t taken = 0;
   while (taken < most) {
@@ -40,7 +40,7 @@ std::size_t Scheduler::run(Executor* executor, std::size_t most, const TaskHeade
 }
 
 // (6)
-void Scheduler::end_poll(TaskHeader& task, bool ready) noexcept {
+void Scheduler::end_poll(TaskHeader& task, bool ready) noexcept ASSAY_NONBLOCKING {
   if (!ready) return end_future(task);
   ++(task.has(TaskFlags::has_exception) ? stats_.threw : stats_.completed);
   if (task.has(TaskFlags::cancel)) task.flags |= TaskFlags::cancelled;
@@ -48,14 +48,14 @@ void Scheduler::end_poll(TaskHeader& task, bool ready) noexcept {
 }
 
 // Rule 1: the word is not 0. It was read after the poll, so every Waker made in it was seen, by whichever thread it was made.
-void Scheduler::adopt_group(TaskHeader& task) noexcept {
+void Scheduler::adopt_group(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   if (task.has(TaskFlags::group)) return;
   task.flags |= TaskFlags::group;
   retain_inbox();
 }
 
 // (7)
-void Scheduler::cancel(TaskHeader& task) noexcept {
+void Scheduler::cancel(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   check_owner();
   if (task.has(TaskFlags::running)) {  // also once it is DONE: its future's destructor may drop its handle
     task.flags |= TaskFlags::cancel;
@@ -70,22 +70,21 @@ void Scheduler::cancel(TaskHeader& task) noexcept {
 }
 
 // Destroys the future of a task that is not Ready; RUNNING keeps the task meanwhile.
-void Scheduler::end_future(TaskHeader& task) noexcept {
+void Scheduler::end_future(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   task.flags |= TaskFlags::running | TaskFlags::cancelled;
   ++stats_.cancelled;
-  task.vtable->drop_future(task);
+  ASSAY_UNCHECKED(task.vtable->drop_future(task));
   finish(task);
 }
 
 // The future is gone; the outcome is there, unless the task was cancelled. Clears RUNNING as its last act but one.
-void Scheduler::finish(TaskHeader& task) noexcept {
+void Scheduler::finish(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   ASSAY_ASSERT(task.has(TaskFlags::done) && task.has(TaskFlags::running), "internal: a task ended that did not run");
   if (!task.has(TaskFlags::handle) || task.has(TaskFlags::cancelled)) {
     if (task.has(TaskFlags::has_exception) && !task.has(TaskFlags::cancelled)) {
-      std::exception_ptr error = task.vtable->take_exception(task);
-      if (events_ != nullptr) events_->on_unhandled_exception(task, std::move(error));
+      ASSAY_UNCHECKED(report_exception(task));
     } else {
-      task.vtable->drop_outcome(task);
+      ASSAY_UNCHECKED(task.vtable->drop_outcome(task));
     }
   }
   LocalWaker joiner = std::move(task.joiner);  // rule 2
@@ -94,12 +93,12 @@ void Scheduler::finish(TaskHeader& task) noexcept {
   std::move(joiner).wake();  // last (rule 3): a waker that the user made may run code
 }
 
-void Scheduler::drain_inbox() noexcept {
+void Scheduler::drain_inbox() noexcept ASSAY_NONBLOCKING {
   if (!has_mail()) return;
   drain_tasks([this](TaskHeader& task, std::uint64_t word) { see_mail(task, word); });
 }
 
-void Scheduler::see_mail(TaskHeader& task, std::uint64_t word) noexcept {
+void Scheduler::see_mail(TaskHeader& task, std::uint64_t word) noexcept ASSAY_NONBLOCKING {
   if ((word & notified) != 0) {
     ++stats_.remote_wakes;
     wake(task);
@@ -112,36 +111,42 @@ void Scheduler::see_mail(TaskHeader& task, std::uint64_t word) noexcept {
   free_if_unused(task);
 }
 
-void Scheduler::report_stranded(TaskHeader& task) noexcept {
+// Nobody will ask for what the task threw.
+void Scheduler::report_exception(TaskHeader& task) noexcept {
+  std::exception_ptr error = task.vtable->take_exception(task);
+  if (events_ != nullptr) events_->on_unhandled_exception(task, std::move(error));
+}
+
+void Scheduler::report_stranded(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   task.flags |= TaskFlags::reported;
   ++stats_.stranded;
-  if (events_ != nullptr) events_->on_stranded(task);
+  if (events_ != nullptr) ASSAY_UNCHECKED(events_->on_stranded(task));
 }
 
 // A waker of the task went: if that was the last, run() reports it, since nothing may be reported from inside a drop.
-void Scheduler::look_again(TaskHeader& task) noexcept {
+void Scheduler::look_again(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   if (!closing_ && task.is_stranded()) enqueue(task);
 }
 
 // (8)
-void Scheduler::free_if_unused(TaskHeader& task) noexcept {
+void Scheduler::free_if_unused(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   if (!task.has(TaskFlags::done) || task.is_held()) return;
   ++stats_.freed;
   slab_.release(end_task(task));
 }
 
-void Scheduler::release_handle(TaskHeader& task) noexcept {
+void Scheduler::release_handle(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   check_owner();
   ASSAY_CHECK(task.has(TaskFlags::handle), "internal: a task's handle was dropped twice");
   const LocalWaker joiner = std::move(task.joiner);  // dropped last (rule 2)
   // HANDLE keeps the task while the outcome's destructor runs.
-  if (task.has(TaskFlags::done) && !task.has(TaskFlags::running)) task.vtable->drop_outcome(task);
+  if (task.has(TaskFlags::done) && !task.has(TaskFlags::running)) ASSAY_UNCHECKED(task.vtable->drop_outcome(task));
   task.flags &= ~TaskFlags::handle;
   release_local(task);
 }
 
 // A local holder of the task let go.
-void Scheduler::release_local(TaskHeader& task) noexcept {
+void Scheduler::release_local(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   if (task.has(TaskFlags::orphan)) {
     if (!task.has(TaskFlags::handle) && task.local_wakers == 0) drop(task);
     return;
@@ -150,12 +155,12 @@ void Scheduler::release_local(TaskHeader& task) noexcept {
   free_if_unused(task);
 }
 
-void Scheduler::set_joiner(TaskHeader& task, const LocalWaker& waker) noexcept {
+void Scheduler::set_joiner(TaskHeader& task, const LocalWaker& waker) noexcept ASSAY_NONBLOCKING {
   LocalWaker next = waker;
   std::swap(task.joiner, next);  // the previous one is dropped last
 }
 
-void Scheduler::drop_handle(TaskHeader& task) noexcept {
+void Scheduler::drop_handle(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
   // What is left of most tasks when they have been awaited.
   if (task.flags == (TaskFlags::done | TaskFlags::handle) && task.local_wakers == 0 && task.joiner.is_noop()) {
     check_owner();
@@ -171,8 +176,7 @@ void Scheduler::detach(TaskHeader& task) noexcept {
   check_owner();
   if (task.has(TaskFlags::has_exception) && events_ != nullptr && !closing_) {
     task.flags |= TaskFlags::running;  // rule 3
-    std::exception_ptr error = task.vtable->take_exception(task);
-    events_->on_unhandled_exception(task, std::move(error));
+    report_exception(task);
     task.flags &= ~TaskFlags::running;
   }
   release_handle(task);

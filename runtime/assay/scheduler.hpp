@@ -64,13 +64,13 @@ class Scheduler final : public audited::TaskCore {
   // A new task, its future constructed from args; queued for its first poll. Null: full, and growth is off. Throws
   // std::bad_alloc and what F's constructor throws, and then nothing has happened.
   template <class F, class... Args>
-  ASSAY_HOT audited::Task<F>* spawn(const char* name, Args&&... args) {
+  ASSAY_HOT ASSAY_RUNS_OTHERS audited::Task<F>* spawn(const char* name, Args&&... args) ASSAY_NONBLOCKING {
     check_owner();
     constexpr std::size_t size_class = Slab::class_of(sizeof(audited::Task<F>));
     SlabSlot* const slot = slab_.try_take(sizeof(audited::Task<F>), size_class);
     if (slot == nullptr) return nullptr;
     Making making(*this, *slot);
-    audited::Task<F>& task = make_task<F>(*slot, std::forward<Args>(args)...);
+    audited::Task<F>& task = ASSAY_UNCHECKED(make_task<F>(*slot, std::forward<Args>(args)...));
     making.done();
     start(task, name);
     return &task;
@@ -81,10 +81,11 @@ class Scheduler final : public audited::TaskCore {
 
   // Takes up to `most` tasks from the head of the ready queue, and polls those that are to be polled; stops when `until` is
   // done. Returns how many it took.
-  std::size_t run(Executor* executor, std::size_t most, const TaskHeader* until = nullptr) noexcept;
+  ASSAY_RUNS_OTHERS std::size_t run(Executor* executor, std::size_t most, const TaskHeader* until = nullptr) noexcept
+      ASSAY_NONBLOCKING;
 
   // Queues what other threads woke, and takes back what they released.
-  void drain_inbox() noexcept;
+  ASSAY_RUNS_OTHERS void drain_inbox() noexcept ASSAY_NONBLOCKING;
 
   bool has_ready() const noexcept { return first_ready() != nullptr; }
   bool is_running() const noexcept { return running_; }
@@ -94,13 +95,13 @@ class Scheduler final : public audited::TaskCore {
   void clear_wakeup() noexcept { wakeup_.clear(); }
 
   // Destroys the future now; of the task that is being polled: when its poll returns. Does nothing to one that is done.
-  void cancel(TaskHeader& task) noexcept;
+  ASSAY_RUNS_OTHERS void cancel(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
 
   // Who is woken when the task is done.
-  static void set_joiner(TaskHeader& task, const LocalWaker& waker) noexcept;
+  ASSAY_RUNS_OTHERS static void set_joiner(TaskHeader& task, const LocalWaker& waker) noexcept ASSAY_NONBLOCKING;
 
   // The handle lets go of its task: cancels it, or lets it run on by itself.
-  void drop_handle(TaskHeader& task) noexcept;
+  ASSAY_RUNS_OTHERS void drop_handle(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
   void detach(TaskHeader& task) noexcept;
 
   // Ends every future, wakes nobody, and gives up the executor's reference.
@@ -158,28 +159,29 @@ class Scheduler final : public audited::TaskCore {
     });
   }
 
-  void local_wakers_gone(TaskHeader& task) noexcept override { release_local(task); }
-  void raise() noexcept override { wakeup_.raise(); }
+  ASSAY_RUNS_OTHERS void local_wakers_gone(TaskHeader& task) noexcept ASSAY_NONBLOCKING override { release_local(task); }
+  ASSAY_RUNS_OTHERS void raise() noexcept ASSAY_NONBLOCKING override { ASSAY_UNCHECKED(wakeup_.raise()); }
 
   // (1) in the diagram of audited/task.hpp
-  void start(TaskHeader& task, const char* name) noexcept {
+  ASSAY_RUNS_OTHERS void start(TaskHeader& task, const char* name) noexcept ASSAY_NONBLOCKING {
     task.name = name;
     task.id = ++last_id_;
     ++stats_.spawned;
     wake(task);
     if (closing_) cancel(task);  // too late to run: it ends at once, like all others
   }
-  void poll(TaskHeader& task, Executor* executor) noexcept;
-  void end_poll(TaskHeader& task, bool ready) noexcept;
-  void end_future(TaskHeader& task) noexcept;
-  void finish(TaskHeader& task) noexcept;
-  void adopt_group(TaskHeader& task) noexcept;
-  void see_mail(TaskHeader& task, std::uint64_t word) noexcept;
-  void report_stranded(TaskHeader& task) noexcept;
-  void look_again(TaskHeader& task) noexcept;
-  void free_if_unused(TaskHeader& task) noexcept;
-  void release_handle(TaskHeader& task) noexcept;
-  void release_local(TaskHeader& task) noexcept;
+  ASSAY_RUNS_OTHERS void poll(TaskHeader& task, Executor* executor) noexcept ASSAY_NONBLOCKING;
+  ASSAY_RUNS_OTHERS void end_poll(TaskHeader& task, bool ready) noexcept ASSAY_NONBLOCKING;
+  ASSAY_RUNS_OTHERS void end_future(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
+  ASSAY_RUNS_OTHERS void finish(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
+  void adopt_group(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
+  ASSAY_RUNS_OTHERS void see_mail(TaskHeader& task, std::uint64_t word) noexcept ASSAY_NONBLOCKING;
+  void report_exception(TaskHeader& task) noexcept;
+  ASSAY_RUNS_OTHERS void report_stranded(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
+  void look_again(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
+  void free_if_unused(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
+  ASSAY_RUNS_OTHERS void release_handle(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
+  ASSAY_RUNS_OTHERS void release_local(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
   void orphan(TaskHeader& task) noexcept;
 
   SchedulerEvents* events_ = nullptr;
@@ -231,7 +233,7 @@ class TaskHandle {
     std::swap(generation_, taken.generation_);
     return *this;
   }
-  ~TaskHandle() {
+  ASSAY_RUNS_OTHERS ~TaskHandle() ASSAY_NONBLOCKING {
     if (task_ != nullptr) scheduler_->drop_handle(task());
   }
 
@@ -243,7 +245,7 @@ class TaskHandle {
   const char* name() const noexcept { return task().name; }
 
   // True: the task is done. False: `waker` is woken when it is; the last one set counts.
-  bool is_done_or_wakes(const LocalWaker& waker) noexcept {
+  ASSAY_RUNS_OTHERS bool is_done_or_wakes(const LocalWaker& waker) noexcept ASSAY_NONBLOCKING {
     TaskHeader& mine = task();
     if (is_over(mine)) return true;
     ASSAY_CHECK(!mine.has(TaskFlags::running), "a task awaits its own JoinHandle: it would wait for ever");

@@ -16,6 +16,7 @@
 
 #include "assay/audited/slab_chunk.hpp"
 #include "assay/base/check.hpp"
+#include "assay/audited/effects.hpp"
 
 namespace assay::detail {
 
@@ -61,12 +62,13 @@ class Slab {
     return slot != nullptr ? Taken{slot->bytes(), slot->generation(), slot} : Taken{};
   }
   // The same, for a size of which the class is known.
-  SlabSlot* try_take(std::size_t size, std::size_t size_class) {
-    SlabSlot* slot = classes_.at(size_class).first_free;
+  ASSAY_RUNS_OTHERS SlabSlot* try_take(std::size_t size, std::size_t size_class) ASSAY_NONBLOCKING {
+    SlabClass& home = ASSAY_UNCHECKED(classes_.at(size_class));
+    SlabSlot* slot = home.first_free;
     if (slot != nullptr && size_class < class_count) {
-      unlink_first(classes_.at(size_class), *slot);
+      unlink_first(home, *slot);
     } else {
-      slot = find_slot(size, size_class);
+      slot = ASSAY_UNCHECKED(find_slot(size, size_class));
       if (slot == nullptr) return nullptr;
     }
     slot->take();
@@ -77,7 +79,7 @@ class Slab {
   // The class of objects of this size: the first whose slots are large enough.
   static constexpr std::size_t class_of(std::size_t size) noexcept {
     std::size_t size_class = 0;
-    while (size_class < class_count && class_bytes.at(size_class) < size) ++size_class;
+    for (const std::size_t bytes : class_bytes) size_class += bytes < size ? 1 : 0;  // they ascend
     return size_class;
   }
 
@@ -85,7 +87,7 @@ class Slab {
   void reserve(std::size_t count, std::size_t size);
 
   void release(std::byte* bytes) noexcept { release(SlabSlot::of(bytes)); }
-  void release(SlabSlot& slot) noexcept {
+  void release(SlabSlot& slot) noexcept ASSAY_NONBLOCKING {
     ASSAY_CHECK(slot.size_class().slab == this, "internal: a slot was released to another slab");
     const bool is_last = slot.generation() == last_generation_;
     slot.release(is_last ? 0 : slot.generation() + 1);

@@ -22,7 +22,7 @@ class [[nodiscard("a sleep does not wait until it is awaited")]] Sleep {
   Sleep(Sleep&&) = default;
   Sleep& operator=(Sleep&&) = delete;
 
-  Poll<void> poll(Context& context) {
+  ASSAY_RUNS_OTHERS Poll<void> poll(Context& context) ASSAY_NONBLOCKING {
     if (!event_) {
       Executor& executor = detail::executor_of(context, "sleep() was polled outside an Executor (in run()?)");
       event_.emplace(saturating_add(executor.now(), delay_));
@@ -68,7 +68,7 @@ class Interval : public detail::Lender {
     Tick(Tick&&) = default;
     Tick& operator=(Tick&&) = delete;
 
-    Poll<Instant> poll(Context& context) {
+    ASSAY_RUNS_OTHERS Poll<Instant> poll(Context& context) ASSAY_NONBLOCKING {
       Executor& executor = detail::executor_of(context, "interval() was polled outside an Executor (in run()?)");
       if (!event_) {
         if (!interval_->next_) interval_->next_ = executor.now();

@@ -18,13 +18,13 @@ namespace assay {
 class Timer final : public HeapNode<Timer> {
  public:
   Timer() noexcept = default;
-  ~Timer() {
+  ASSAY_RUNS_OTHERS ~Timer() ASSAY_NONBLOCKING {
     if (is_linked()) unlink();  // before its waker is dropped
   }
 
   bool is_armed() const noexcept { return is_linked(); }
   bool has_fired() const noexcept { return fired_; }
-  void disarm() noexcept {
+  ASSAY_RUNS_OTHERS void disarm() noexcept ASSAY_NONBLOCKING {
     if (is_linked()) unlink();
     LocalWaker gone = std::move(waker_);
   }
@@ -45,7 +45,7 @@ class TimerQueue {
   TimerQueue& operator=(const TimerQueue&) = delete;
 
   // Wakes `waker` at the first fire(now) with now >= deadline. Re-arming an armed timer moves it. O(1), no allocation.
-  void arm(Timer& timer, Instant deadline, const LocalWaker& waker) {
+  ASSAY_RUNS_OTHERS void arm(Timer& timer, Instant deadline, const LocalWaker& waker) ASSAY_NONBLOCKING {
     LocalWaker kept = waker;
     if (timer.is_linked()) timer.unlink();
     timer.fired_ = false;
@@ -54,7 +54,7 @@ class TimerQueue {
   }
 
   // The waker of an armed timer, when its task is polled with another one.
-  static void update(Timer& timer, const LocalWaker& waker) {
+  ASSAY_RUNS_OTHERS static void update(Timer& timer, const LocalWaker& waker) ASSAY_NONBLOCKING {
     if (timer.waker_.will_wake(waker)) return;
     LocalWaker kept = waker;
     std::swap(timer.waker_, kept);
@@ -71,7 +71,7 @@ class TimerQueue {
   // Fires all timers whose deadline has come, earliest first. Returns how many. O(log n) for the call and O(1) for each,
   // amortised. What wakers arm meanwhile waits for the next call, also in the past: it queues behind all that are due, so
   // that this comes to an end. A waker may disarm, re-arm and destroy any timer, and call this.
-  std::size_t fire(Instant now) {
+  ASSAY_RUNS_OTHERS std::size_t fire(Instant now) ASSAY_NONBLOCKING {
     std::size_t fired = 0;
     const std::int64_t limit = now.time_since_epoch().count();
     const bool was_firing = std::exchange(firing_, true);

@@ -14,7 +14,7 @@ class [[nodiscard]] YieldNow {
  public:
   using Output = void;
   YieldNow() noexcept {}
-  Poll<void> poll(Context& context) {
+  ASSAY_RUNS_OTHERS Poll<void> poll(Context& context) ASSAY_NONBLOCKING {
     if (std::exchange(has_begun_, true)) return Ready();
     context.wake_again();
     return Pending;

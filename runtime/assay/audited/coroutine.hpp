@@ -24,9 +24,11 @@ class Frame {
   Frame& operator=(const Frame&) = delete;
 
   // SAFETY(C1): frames come from the pool; the compiler pairs these two for the same frame.
-  static void* operator new(std::size_t size) { return take_frame(size); }
+  ASSAY_RUNS_OTHERS static void* operator new(std::size_t size) ASSAY_NONBLOCKING { return take_frame(size); }
   // SAFETY(C1): the other half of the pair: what operator new above took.
-  static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
+  ASSAY_RUNS_OTHERS static void operator delete(void* frame, std::size_t size) noexcept ASSAY_NONBLOCKING {
+    free_frame(frame, size);
+  }
 
   bool is_fresh() const noexcept { return state_ == State::fresh; }
   bool is_running() const noexcept { return state_ == State::running; }
@@ -35,11 +37,11 @@ class Frame {
   // Runs the coroutine until it suspends or finishes.
   // SAFETY(C2): the coroutine is suspended (invariants 1 and 2, checked), so it may be resumed; it cannot be destroyed while
   // it runs, so this object is alive afterwards.
-  void resume() noexcept {
+  ASSAY_RUNS_OTHERS void resume() noexcept ASSAY_NONBLOCKING {
     ASSAY_CHECK(state_ <= State::suspended, "internal: a coroutine was resumed that runs or has finished");
     ASSAY_ASSERT(handle_ != nullptr, "internal: a coroutine has no handle");
     state_ = State::running;
-    handle_.resume();
+    ASSAY_UNCHECKED(handle_.resume());
     if (state_ == State::running) state_ = State::suspended;
   }
 
@@ -50,10 +52,10 @@ class Frame {
   // Ends the coroutine; this object is gone when it returns.
   // SAFETY(C3): the coroutine is suspended, at its start or its end if not in between (checked), so it may be destroyed; the
   // only caller, Coroutine::destroy, has made its owner forget it.
-  void destroy() noexcept {
+  ASSAY_RUNS_OTHERS void destroy() noexcept ASSAY_NONBLOCKING {
     ASSAY_CHECK(state_ != State::running, "an Async was destroyed from inside its own poll");
     ASSAY_ASSERT(handle_ != nullptr, "internal: a coroutine has no handle");
-    handle_.destroy();
+    ASSAY_UNCHECKED(handle_.destroy());
   }
 
   // To be called at the final suspension point.

@@ -11,19 +11,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "assay/audited/effects.hpp"
+#include "assay/base/frame_classes.hpp"
+
 namespace assay::audited {
 
 struct FrameBlock;
-
-inline constexpr std::size_t frame_class_bytes = 32;
-inline constexpr std::size_t frame_class_count = 64;
-
-// What this thread counted.
-struct FramePoolStats {
-  std::uint64_t taken = 0;      // blocks handed out
-  std::uint64_t freed = 0;      // blocks given back
-  std::uint64_t allocated = 0;  // of `taken`: those that came from operator new
-};
 
 struct FrameChain {
   FrameBlock* first = nullptr;
@@ -49,12 +42,13 @@ struct Current {
 
 // SAFETY(X1): the one thread-local; constant-initialised and trivial, so it has no order of construction or destruction.
 inline constinit thread_local Current current{};
+inline Current& this_thread() noexcept ASSAY_NONBLOCKING { return ASSAY_UNCHECKED(current); }
 
 // Gives this thread its id. Slow path of current_thread_id().
-std::uint64_t assign_thread_id() noexcept;
+std::uint64_t assign_thread_id() noexcept ASSAY_NONBLOCKING;
 
-inline std::uint64_t current_thread_id() noexcept {
-  const std::uint64_t id = current.thread_id;
+inline std::uint64_t current_thread_id() noexcept ASSAY_NONBLOCKING {
+  const std::uint64_t id = this_thread().thread_id;
   return __builtin_expect(id != 0, 1) ? id : assign_thread_id();
 }
 

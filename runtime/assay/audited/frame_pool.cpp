@@ -13,7 +13,7 @@ namespace {
 
 void give_back(FrameBlock* block, std::uint32_t frame_class) noexcept {
   // SAFETY(M2, M7): a block of the pool that is in no chain any more; a large one was never poisoned.
-  if (frame_class != FrameBlock::large) unpoison(block + 1, FrameBlock::bytes_of(frame_class));
+  if (frame_class != FrameClasses::large) unpoison(block + 1, FrameClasses::bytes_of(frame_class));
   // SAFETY(M8): came from ::operator new in make_frame(), and is in no chain any more.
   ::operator delete(block);
 }
@@ -22,7 +22,7 @@ void give_back(FrameBlock* block, std::uint32_t frame_class) noexcept {
 struct Reaper {
   ~Reaper() {
     trim_frame_pool();
-    current.frames.state = FrameCache::State::closed;
+    this_thread().frames.state = FrameCache::State::closed;
   }
 };
 
@@ -30,7 +30,7 @@ void register_reaper() {
   // SAFETY(X3): the only thread-local with a destructor; after it the cache is closed and frames pass through.
   static thread_local Reaper reaper;
   static_cast<void>(&reaper);
-  current.frames.state = FrameCache::State::open;
+  this_thread().frames.state = FrameCache::State::open;
 }
 
 }  // namespace
@@ -38,39 +38,39 @@ void register_reaper() {
 // SAFETY(M1, M2, M6, M7, M8): a block of the pool or a new one, which give_back() frees, with a header whose life begins at its
 // start; until it is handed out nobody has it, so that poisoning it is ours.
 void* make_frame(std::size_t size) {
-  FrameCache& cache = current.frames;
-  const std::uint32_t frame_class = FrameBlock::class_of(size);
-  if (frame_class != FrameBlock::large && cache.chains.at(frame_class).count > FrameBlock::quarantine) {
+  FrameCache& cache = this_thread().frames;
+  const std::uint32_t frame_class = FrameClasses::class_of(size);
+  if (frame_class != FrameClasses::large && cache.chains.at(frame_class).count > FrameClasses::quarantine) {
     return frame_in(unchain_frame(cache.chains.at(frame_class), frame_class), frame_class, size);
   }
-  const std::size_t bytes = frame_class == FrameBlock::large ? size : FrameBlock::bytes_of(frame_class);
+  const std::size_t bytes = frame_class == FrameClasses::large ? size : FrameClasses::bytes_of(frame_class);
   auto* const block = ::new (::operator new(sizeof(FrameBlock) + bytes)) FrameBlock{nullptr, FrameBlock::free | frame_class};
   ++cache.stats.allocated;
-  if (frame_class != FrameBlock::large) poison(block + 1, bytes);
+  if (frame_class != FrameClasses::large) poison(block + 1, bytes);
   return frame_in(block, frame_class, size);
 }
 
 // SAFETY(M1, M7): the block was given back by its frame's end, whose bytes are ours.
 void put_away(FrameBlock* block, std::uint32_t frame_class) noexcept {
-  FrameCache& cache = current.frames;
-  if (frame_class == FrameBlock::large || cache.state == FrameCache::State::closed ||
-      cache.chains.at(frame_class).count >= FrameBlock::limit(frame_class)) {
+  FrameCache& cache = this_thread().frames;
+  if (frame_class == FrameClasses::large || cache.state == FrameCache::State::closed ||
+      cache.chains.at(frame_class).count >= FrameClasses::limit(frame_class)) {
     return give_back(block, frame_class);
   }
   if (cache.state == FrameCache::State::untouched) register_reaper();
-  poison(block + 1, FrameBlock::bytes_of(frame_class));
+  poison(block + 1, FrameClasses::bytes_of(frame_class));
   FrameBlock** place = &cache.chains.at(frame_class).first;
-  while (FrameBlock::quarantine != 0 && *place != nullptr) place = &(*place)->next;
+  while (FrameClasses::quarantine != 0 && *place != nullptr) place = &(*place)->next;
   block->next = *place;
   *place = block;
   ++cache.chains.at(frame_class).count;
 }
 
-FramePoolStats frame_pool_stats() noexcept { return current.frames.stats; }
+FramePoolStats frame_pool_stats() noexcept { return this_thread().frames.stats; }
 
 void trim_frame_pool() noexcept {
-  for (std::uint32_t frame_class = 0; frame_class < FrameBlock::large; ++frame_class) {
-    FrameChain& chain = current.frames.chains.at(frame_class);
+  for (std::uint32_t frame_class = 0; frame_class < FrameClasses::large; ++frame_class) {
+    FrameChain& chain = this_thread().frames.chains.at(frame_class);
     while (chain.first != nullptr) give_back(std::exchange(chain.first, chain.first->next), frame_class);
     chain.count = 0;
   }
@@ -78,8 +78,8 @@ void trim_frame_pool() noexcept {
 
 std::size_t check_frame_pool() noexcept {
   std::size_t total = 0;
-  for (std::uint32_t frame_class = 0; frame_class < FrameBlock::large; ++frame_class) {
-    const FrameChain& chain = current.frames.chains.at(frame_class);
+  for (std::uint32_t frame_class = 0; frame_class < FrameClasses::large; ++frame_class) {
+    const FrameChain& chain = this_thread().frames.chains.at(frame_class);
     std::size_t length = 0;
     for (const FrameBlock* block = chain.first; block != nullptr; block = block->next, ++length) {
       ASSAY_CHECK(block->mark == (FrameBlock::free | frame_class), bad_frame_block);

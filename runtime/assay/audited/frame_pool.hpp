@@ -17,10 +17,7 @@
 #include "assay/audited/current.hpp"
 #include "assay/audited/poison.hpp"
 #include "assay/base/check.hpp"
-
-#ifndef ASSAY_FRAME_POOL_PASS_THROUGH
-#define ASSAY_FRAME_POOL_PASS_THROUGH 0
-#endif
+#include "assay/base/frame_classes.hpp"
 
 namespace assay::audited {
 
@@ -31,29 +28,13 @@ struct alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) FrameBlock {
 
   static constexpr std::uint32_t taken = 0x7a4e1000;  // and the class, in the low bits
   static constexpr std::uint32_t free = 0x7a4e2000;
-  static constexpr std::uint32_t large = frame_class_count;  // or passed through
-  static constexpr bool pass_through = ASSAY_FRAME_POOL_PASS_THROUGH != 0;
-  // Level 3 keeps a short queue per class, and hands out a block when that many are behind it.
-  static constexpr std::uint32_t quarantine = ASSAY_HARDENING_LEVEL >= 3 ? 16 : 0;
-  static constexpr std::size_t cache_bytes_per_class = std::size_t{4} << 20;
-
-  static constexpr std::uint32_t class_of(std::size_t size) noexcept {
-    const std::size_t units = (size - 1) / frame_class_bytes;
-    return pass_through || units >= large ? large : static_cast<std::uint32_t>(units);
-  }
-  static constexpr std::size_t bytes_of(std::uint32_t frame_class) noexcept {
-    return (std::size_t{frame_class} + 1) * frame_class_bytes;
-  }
-  static constexpr std::size_t limit(std::uint32_t frame_class) noexcept {
-    return quarantine != 0 ? std::size_t{2} * quarantine : cache_bytes_per_class / bytes_of(frame_class);
-  }
 };
 
 inline constexpr const char* bad_frame_block =
     "internal: a coroutine frame was freed twice, or its header was overwritten (a write before the frame?)";
 
 // Takes the first block, of this class, out of its chain.
-inline FrameBlock* unchain_frame(FrameChain& chain, std::uint32_t frame_class) noexcept {
+inline FrameBlock* unchain_frame(FrameChain& chain, std::uint32_t frame_class) noexcept ASSAY_NONBLOCKING {
   FrameBlock* const block = chain.first;
   ASSAY_CHECK(block->mark == (FrameBlock::free | frame_class), bad_frame_block);
   chain.first = block->next;
@@ -63,9 +44,9 @@ inline FrameBlock* unchain_frame(FrameChain& chain, std::uint32_t frame_class) n
 
 // The frame in a block that nobody has.
 // SAFETY(M2, M6, M7): the block is in no chain, and large enough for its class; the frame begins behind its header.
-inline void* frame_in(FrameBlock* block, std::uint32_t frame_class, std::size_t size) noexcept {
+inline void* frame_in(FrameBlock* block, std::uint32_t frame_class, std::size_t size) noexcept ASSAY_NONBLOCKING {
   block->mark = FrameBlock::taken | frame_class;
-  ++current.frames.stats.taken;
+  ++this_thread().frames.stats.taken;
   unpoison(block + 1, size);
   return block + 1;
 }
@@ -78,31 +59,31 @@ void put_away(FrameBlock* block, std::uint32_t frame_class) noexcept;
 // `size` bytes aligned for any fundamental type. Throws std::bad_alloc. Inline, and `size` is a constant where the compiler
 // knows it: a frame costs a dozen instructions then.
 // SAFETY(M6): what a promise's operator new returns.
-inline void* take_frame(std::size_t size) {
+ASSAY_RUNS_OTHERS inline void* take_frame(std::size_t size) ASSAY_NONBLOCKING {
   ASSAY_ASSERT(size > 0, "internal: a coroutine frame of no size");
-  const std::uint32_t frame_class = FrameBlock::class_of(size);
-  if (FrameBlock::quarantine != 0 || frame_class == FrameBlock::large) return make_frame(size);
-  FrameChain& chain = current.frames.chains.at(frame_class);
-  if (chain.first == nullptr) return make_frame(size);
+  const std::uint32_t frame_class = FrameClasses::class_of(size);
+  if (FrameClasses::quarantine != 0 || frame_class == FrameClasses::large) return ASSAY_UNCHECKED(make_frame(size));
+  FrameChain& chain = ASSAY_UNCHECKED(this_thread().frames.chains.at(frame_class));
+  if (chain.first == nullptr) return ASSAY_UNCHECKED(make_frame(size));
   return frame_in(unchain_frame(chain, frame_class), frame_class, size);
 }
 
 // Gives back what take_frame(size) gave, once.
 // SAFETY(M1, M6, M7): the compiler frees what take_frame() gave for this frame, whose life is over; the mark confirms it. Its
 // block begins right before it.
-inline void free_frame(void* frame, std::size_t size) noexcept {
-  const std::uint32_t frame_class = FrameBlock::class_of(size);
+ASSAY_RUNS_OTHERS inline void free_frame(void* frame, std::size_t size) noexcept ASSAY_NONBLOCKING {
+  const std::uint32_t frame_class = FrameClasses::class_of(size);
   FrameBlock* const block = static_cast<FrameBlock*>(frame) - 1;
   ASSAY_CHECK(block->mark == (FrameBlock::taken | frame_class), bad_frame_block);
-  FrameCache& cache = current.frames;
+  FrameCache& cache = this_thread().frames;
   block->mark = FrameBlock::free | frame_class;
   ++cache.stats.freed;
-  if (FrameBlock::quarantine != 0 || frame_class == FrameBlock::large || cache.state != FrameCache::State::open) {
-    return put_away(block, frame_class);
+  if (FrameClasses::quarantine != 0 || frame_class == FrameClasses::large || cache.state != FrameCache::State::open) {
+    return ASSAY_UNCHECKED(put_away(block, frame_class));
   }
-  FrameChain& chain = cache.chains.at(frame_class);
-  if (chain.count >= FrameBlock::limit(frame_class)) return put_away(block, frame_class);
-  poison(frame, FrameBlock::bytes_of(frame_class));
+  FrameChain& chain = ASSAY_UNCHECKED(cache.chains.at(frame_class));
+  if (chain.count >= FrameClasses::limit(frame_class)) return ASSAY_UNCHECKED(put_away(block, frame_class));
+  poison(frame, FrameClasses::bytes_of(frame_class));
   block->next = chain.first;
   chain.first = block;
   ++chain.count;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "assay/audited/effects.hpp"
 #include "assay/audited/raw_waker.hpp"
 #include "assay/audited/sync.hpp"
 #include "assay/base/check.hpp"
@@ -39,21 +40,21 @@ class FunctionWaker {
   static FunctionWaker& self(void* data) noexcept { return *static_cast<FunctionWaker*>(data); }
 
   // SAFETY(W8): `data` is a block of ours (self). Relaxed: whoever clones holds a reference, so that the count is not 0.
-  static RawWaker clone(void* data) noexcept {
+  static RawWaker clone(void* data) noexcept ASSAY_NONBLOCKING {
     const std::uint64_t old = self(data).references_.fetch_add_relaxed(1);
     ASSAY_CHECK(old < std::uint64_t{1} << 62, "too many copies of one function waker are alive");
     return RawWaker{data, &table};
   }
   // SAFETY(W8): `data` is a block of ours (self), which the reference that the caller holds keeps.
-  static void wake_by_ref(void* data) noexcept { self(data).callable_(); }
+  ASSAY_RUNS_OTHERS static void wake_by_ref(void* data) noexcept ASSAY_NONBLOCKING { ASSAY_UNCHECKED(self(data).callable_()); }
   // SAFETY(W8): `data` is a block of ours (self). acq_rel: every use happens before the delete, which comes with the last reference.
-  static void drop(void* data) noexcept {
+  ASSAY_RUNS_OTHERS static void drop(void* data) noexcept ASSAY_NONBLOCKING {
     const std::uint64_t old = self(data).references_.fetch_sub_acq_rel(1);
     ASSAY_CHECK(old > 0, "internal: a function waker was dropped twice");
-    if (old == 1) delete &self(data);
+    if (old == 1) ASSAY_UNCHECKED(delete &self(data));
   }
   // SAFETY(W8): `data` is a block of ours (self); the call comes first, while our reference keeps the block.
-  static void wake(void* data) noexcept {
+  ASSAY_RUNS_OTHERS static void wake(void* data) noexcept ASSAY_NONBLOCKING {
     wake_by_ref(data);
     drop(data);
   }

@@ -29,6 +29,7 @@
 
 #include "assay/base/attributes.hpp"
 #include "assay/base/check.hpp"
+#include "assay/audited/effects.hpp"
 #include "assay/audited/sync.hpp"
 
 namespace assay::audited {
@@ -61,7 +62,7 @@ class Inbox {
 
   // One more Waker.
   // SAFETY(I5): relaxed: the caller holds a reference already, so the count cannot reach 0, and nothing is published or received.
-  static void clone(RemoteNode& node) noexcept {
+  static void clone(RemoteNode& node) noexcept ASSAY_NONBLOCKING {
     const std::uint64_t old = node.word.fetch_add_relaxed(one);
     ASSAY_CHECK(count_of(old) < max_count, "too many Wakers of one task are alive");
   }
@@ -70,7 +71,7 @@ class Inbox {
   // SAFETY(I6): acq_rel, also when no bit changes: its release publishes what the caller wrote, and the owner acquires it when
   // it clears the bits (invariant 6). The first load is a guess that the compare-exchange confirms: relaxed. Taking the bit back
   // is acq_rel too: it comes before the decrement that frees the node.
-  static void wake_by_ref(RemoteNode& node) noexcept {
+  ASSAY_RUNS_OTHERS static void wake_by_ref(RemoteNode& node) noexcept ASSAY_NONBLOCKING {
     std::uint64_t old = node.word.load_relaxed();
     while (!node.word.compare_exchange_acq_rel(old, old | notified | in_inbox)) {
     }
@@ -87,7 +88,7 @@ class Inbox {
   // One Waker less. The last one tells the owner, or, when the owner is gone, frees the node.
   // SAFETY(I5): acq_rel: what each holder did with the node happens before what the last one, or the owner whom it tells, does
   // to end it. The first load is a guess that the compare-exchange confirms: relaxed.
-  static void drop(RemoteNode& node) noexcept {
+  ASSAY_RUNS_OTHERS static void drop(RemoteNode& node) noexcept ASSAY_NONBLOCKING {
     std::uint64_t old = node.word.load_relaxed();
     for (bool pushed = false;;) {
       ASSAY_CHECK(count_of(old) > 0, "internal: a task's Waker was dropped twice");
@@ -106,16 +107,16 @@ class Inbox {
 
   // One reference on the inbox less; the last one destroys it.
   // SAFETY(I9): acq_rel: every use of the inbox happens before its end, which comes with the last reference.
-  void release_inbox() noexcept {
+  ASSAY_RUNS_OTHERS void release_inbox() noexcept ASSAY_NONBLOCKING {
     const std::uint64_t old = references_.fetch_sub_acq_rel(1);
     ASSAY_CHECK(old > 0, "internal: an executor's core was released twice");
-    if (old == 1) destroy_inbox();
+    if (old == 1) ASSAY_UNCHECKED(destroy_inbox());
   }
 
   // ---- the owner -----------------------------------------------------------------------------------------------
 
   // SAFETY(I9): relaxed: the owner holds a reference already.
-  void retain_inbox() noexcept { references_.fetch_add_relaxed(1); }
+  void retain_inbox() noexcept ASSAY_NONBLOCKING { references_.fetch_add_relaxed(1); }
 
   // Whether a node waits.
   // SAFETY(I7): relaxed: compared only. A push that is missed now is seen at the next look; prepare_sleep() orders its own.
@@ -162,9 +163,9 @@ class Inbox {
 
  private:
   // Makes the owner's blocking call return. Any thread; called at most once per sleep.
-  virtual void raise() noexcept = 0;
+  virtual void raise() noexcept ASSAY_NONBLOCKING = 0;
   // The executor is gone and this was the node's last reference: end it, and release_inbox(). Any thread.
-  virtual void free_orphan(RemoteNode& node) noexcept = 0;
+  virtual void free_orphan(RemoteNode& node) noexcept ASSAY_NONBLOCKING = 0;
   // The last reference is gone. Any thread.
   virtual void destroy_inbox() noexcept = 0;
 

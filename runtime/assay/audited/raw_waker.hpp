@@ -7,13 +7,14 @@
 // Invariants:
 //  (1) A BasicWaker owns exactly one reference of the kind that its table counts: clone adds one, wake and drop take one.
 //  (2) A moved-from waker is the no-op waker: it may be used, and does nothing.
-//  (3) No function in a table throws, polls a future, or destroys one: a wake only enqueues.
+//  (3) No function in a table throws, polls a future, destroys one, or blocks: a wake only enqueues.
 //  (4) Nothing hangs on the no-op table's being the only one: who finds another copy of it only calls functions that do nothing.
 #pragma once
 
 #include <utility>
 
 #include "assay/base/attributes.hpp"
+#include "assay/audited/effects.hpp"
 #include "assay/base/check.hpp"
 
 namespace assay {
@@ -23,10 +24,10 @@ struct RawWaker;
 // The four duties of a waker. `data` is what RawWaker::data holds.
 // SAFETY(W1): erases the type of the data; who makes a RawWaker (from_raw's contract) pairs it with the table that knows it.
 struct RawWakerVTable {
-  RawWaker (*clone)(void* data) noexcept;      // a new reference to the same task
-  void (*wake)(void* data) noexcept;           // wake the task, and give up the reference
-  void (*wake_by_ref)(void* data) noexcept;    // wake the task, and keep the reference
-  void (*drop)(void* data) noexcept;           // give up the reference
+  RawWaker (*clone)(void* data) noexcept ASSAY_NONBLOCKING;      // a new reference to the same task
+  void (*wake)(void* data) noexcept ASSAY_NONBLOCKING;           // wake the task, and give up the reference
+  void (*wake_by_ref)(void* data) noexcept ASSAY_NONBLOCKING;    // wake the task, and keep the reference
+  void (*drop)(void* data) noexcept ASSAY_NONBLOCKING;           // give up the reference
 };
 
 // SAFETY(W1): the data and its table travel together, and only from_raw() makes a waker of them.
@@ -41,14 +42,14 @@ namespace audited {
 
 // The functions of a waker that wakes nobody.
 // SAFETY(W4): the data pointer is null and never used.
-inline RawWaker noop_clone(void*) noexcept;
+inline RawWaker noop_clone(void*) noexcept ASSAY_NONBLOCKING;
 // SAFETY(W4): the data pointer is null and never used.
-inline void noop(void*) noexcept {}
+inline void noop(void*) noexcept ASSAY_NONBLOCKING {}
 inline constexpr RawWakerVTable noop_vtable{noop_clone, noop, noop, noop};
 
 inline RawWaker noop_raw_waker() noexcept { return RawWaker{nullptr, &noop_vtable}; }
 // SAFETY(W4): as declared above.
-inline RawWaker noop_clone(void*) noexcept { return noop_raw_waker(); }
+inline RawWaker noop_clone(void*) noexcept ASSAY_NONBLOCKING { return noop_raw_waker(); }
 
 struct AnyThread {};
 struct OwnerThread {};
@@ -57,7 +58,7 @@ template <class Kind>
 class BasicWaker {
  public:
   // The no-op waker.
-  BasicWaker() noexcept : raw_(noop_raw_waker()) {}
+  BasicWaker() noexcept ASSAY_NONBLOCKING : raw_(noop_raw_waker()) {}
 
   // Takes over one reference. The table's functions must keep the promises of RawWakerVTable and of this Kind for as
   // long as any waker made from it lives.
@@ -70,21 +71,21 @@ class BasicWaker {
   }
 
   // A waker for any thread also serves on the owner's.
-  BasicWaker(const BasicWaker<AnyThread>& other) noexcept
+  ASSAY_RUNS_OTHERS BasicWaker(const BasicWaker<AnyThread>& other) noexcept ASSAY_NONBLOCKING
     requires(!std::is_same_v<Kind, AnyThread>)
       : raw_(other.clone_raw()) {}
 
-  BasicWaker(const BasicWaker& other) noexcept : raw_(other.clone_raw()) {}
+  ASSAY_RUNS_OTHERS BasicWaker(const BasicWaker& other) noexcept ASSAY_NONBLOCKING : raw_(other.clone_raw()) {}
 
-  BasicWaker(BasicWaker&& other) noexcept : raw_(std::exchange(other.raw_, noop_raw_waker())) {}
+  BasicWaker(BasicWaker&& other) noexcept ASSAY_NONBLOCKING : raw_(std::exchange(other.raw_, noop_raw_waker())) {}
 
-  BasicWaker& operator=(BasicWaker other) noexcept {
+  ASSAY_RUNS_OTHERS BasicWaker& operator=(BasicWaker other) noexcept ASSAY_NONBLOCKING {
     std::swap(raw_, other.raw_);
     return *this;
   }
 
   // SAFETY(W2): gives up the one reference of invariant 1, once.
-  ~BasicWaker() {
+  ASSAY_RUNS_OTHERS ~BasicWaker() ASSAY_NONBLOCKING {
     if (!is_noop()) raw_.vtable->drop(raw_.data);
   }
 
@@ -92,14 +93,14 @@ class BasicWaker {
   bool is_noop() const noexcept { return raw_.vtable == &noop_vtable; }
 
   // Wakes the task: it will be polled at least once after this. Wakes before that poll coalesce. Consumes the waker.
-  void wake() && noexcept {
+  ASSAY_RUNS_OTHERS void wake() && noexcept ASSAY_NONBLOCKING {
     const RawWaker raw = std::exchange(raw_, noop_raw_waker());
     // SAFETY(W2): the reference left this object in the line above, so it is given up once.
     raw.vtable->wake(raw.data);
   }
 
   // Wakes the task, and keeps the waker.
-  void wake_by_ref() const noexcept {
+  ASSAY_RUNS_OTHERS void wake_by_ref() const noexcept ASSAY_NONBLOCKING {
     // SAFETY(W1): the table belongs to the data, and our reference keeps the data alive.
     raw_.vtable->wake_by_ref(raw_.data);
   }

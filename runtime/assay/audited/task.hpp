@@ -36,6 +36,7 @@
 #include "assay/audited/raw_waker.hpp"
 #include "assay/audited/slot.hpp"
 #include "assay/base/stored.hpp"
+#include "assay/base/task_flags.hpp"
 
 namespace assay::audited {
 
@@ -48,7 +49,7 @@ struct TaskVTable {
   void (*drop_outcome)(TaskHeader&) noexcept;  // the output or the exception, whichever there is
   std::exception_ptr (*take_exception)(TaskHeader&) noexcept;
   const std::source_location* (*location)(const TaskHeader&) noexcept;  // where its coroutine waits, or null
-  void (*destroy_header)(TaskHeader&) noexcept;
+  void (*destroy_header)(TaskHeader&) noexcept ASSAY_NONBLOCKING;
   std::size_t size;
 };
 
@@ -56,21 +57,6 @@ struct TaskVTable {
 template <class T>
 struct TypedTaskVTable : TaskVTable {
   Stored<T> (*take_output)(TaskHeader&);  // moves it out; may throw
-};
-
-struct TaskFlags {
-  static constexpr std::uint32_t queued = 1;         // in the ready queue
-  static constexpr std::uint32_t woken = 2;          // to be polled when its turn comes
-  static constexpr std::uint32_t running = 4;        // being polled, or its future being destroyed
-  static constexpr std::uint32_t cancel = 8;         // asked for during its own poll
-  static constexpr std::uint32_t done = 16;          // the future's life is over
-  static constexpr std::uint32_t cancelled = 32;     // ... before it was Ready
-  static constexpr std::uint32_t handle = 64;        // a TaskHandle owns the outcome
-  static constexpr std::uint32_t group = 128;        // Wakers of the any-thread kind own a reference (see inbox.hpp)
-  static constexpr std::uint32_t has_output = 256;
-  static constexpr std::uint32_t has_exception = 512;
-  static constexpr std::uint32_t reported = 1024;    // as stranded, once
-  static constexpr std::uint32_t orphan = 2048;      // the executor is gone; local holders own one remote reference
 };
 
 struct TaskHeader : RemoteNode {
@@ -204,7 +190,7 @@ struct Task final : TaskOf<typename F::Output> {
   }
 
   // SAFETY(T3): called once, by the scheduler, when nothing holds the task (invariant 2).
-  static void destroy_header(TaskHeader& header) noexcept { std::destroy_at(std::addressof(self(header))); }
+  static void destroy_header(TaskHeader& header) noexcept ASSAY_NONBLOCKING { std::destroy_at(std::addressof(self(header))); }
 
   // TaskHeader::flags say which of them lives (invariant 1).
   static constexpr std::size_t the_future = 0;

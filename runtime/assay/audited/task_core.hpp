@@ -38,7 +38,7 @@ class TaskCore : public Inbox {
   static TaskCore& of(const TaskHeader& task) noexcept { return static_cast<TaskCore&>(*task.inbox); }
 
   // What the drop of a task's last LocalWaker means, when the task is neither queued nor running.
-  virtual void local_wakers_gone(TaskHeader& task) noexcept = 0;
+  ASSAY_RUNS_OTHERS virtual void local_wakers_gone(TaskHeader& task) noexcept ASSAY_NONBLOCKING = 0;
 
  protected:
   TaskCore() noexcept = default;
@@ -62,7 +62,7 @@ class TaskCore : public Inbox {
   }
 
   // Ends a task that is done and that nothing holds (task invariant 2). Returns its slot, which is empty then.
-  static SlabSlot& end_task(TaskHeader& task) noexcept {
+  static SlabSlot& end_task(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
     ASSAY_CHECK(!task.is_held() && task.has(TaskFlags::done), "internal: a task was freed that something holds");
     ASSAY_ASSERT(!task.has(TaskFlags::orphan), "internal: a task was freed by an executor that is gone");
     SlabSlot& slot = *task.slot;
@@ -81,29 +81,29 @@ class TaskCore : public Inbox {
 
   // Polls: true when done. The task has RUNNING set, which keeps it.
   // SAFETY(W5): RUNNING keeps the task, so the borrowed wakers are valid for the poll.
-  ASSAY_HOT bool poll_task(TaskHeader& task, Executor* executor) noexcept {
+  ASSAY_HOT ASSAY_RUNS_OTHERS bool poll_task(TaskHeader& task, Executor* executor) noexcept ASSAY_NONBLOCKING {
     ASSAY_ASSERT(task.has(TaskFlags::running), "internal: a task was polled outside its turn");
     Context context(raw(task, remote_table), raw(task, local_table), executor);
-    const bool is_done = task.vtable->poll(task, context);
+    const bool is_done = ASSAY_UNCHECKED(task.vtable->poll(task, context));
     if (context.wakes() != 0) wake(task);
     local_wakes_ += context.wakes();
     return is_done;
   }
 
   // A wake: coalesces, and does nothing to a task that is done.
-  void wake(TaskHeader& task) noexcept {
+  void wake(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
     if (task.has(TaskFlags::done)) return;
     if (!task.has(TaskFlags::queued | TaskFlags::running)) enqueue(task);
     task.flags |= TaskFlags::woken;
   }
-  void enqueue(TaskHeader& task) noexcept {
+  void enqueue(TaskHeader& task) noexcept ASSAY_NONBLOCKING {
     ASSAY_ASSERT(!task.has(TaskFlags::queued) && task.next_ready == nullptr, "internal: a task was queued twice");
     task.flags |= TaskFlags::queued;
     (ready_tail_ != nullptr ? ready_tail_->next_ready : ready_head_) = &task;
     ready_tail_ = &task;
     ++enqueued_;
   }
-  TaskHeader* dequeue() noexcept {
+  TaskHeader* dequeue() noexcept ASSAY_NONBLOCKING {
     TaskHeader* const task = ready_head_;
     if (task == nullptr) return nullptr;
     ASSAY_ASSERT(task->has(TaskFlags::queued), "internal: a task in the ready queue is not marked queued");
@@ -144,16 +144,16 @@ class TaskCore : public Inbox {
   // The functions of the two kinds of wakers.
   // SAFETY(W6): both tables are used only with what raw() put into RawWaker::data: the task's RemoteNode.
   struct Wakers {
-    static RawWaker remote_clone(void* data) noexcept;
-    static void remote_wake(void* data) noexcept;
-    static void remote_wake_by_ref(void* data) noexcept;
-    static void remote_drop(void* data) noexcept;
-    static RawWaker local_clone(void* data) noexcept;
-    static void local_wake(void* data) noexcept;
-    static void local_wake_by_ref(void* data) noexcept;
-    static void local_drop(void* data) noexcept;
-    static void local_release(TaskHeader& task) noexcept;
-    static TaskHeader& task_of(void* data) noexcept;
+    static RawWaker remote_clone(void* data) noexcept ASSAY_NONBLOCKING;
+    ASSAY_RUNS_OTHERS static void remote_wake(void* data) noexcept ASSAY_NONBLOCKING;
+    ASSAY_RUNS_OTHERS static void remote_wake_by_ref(void* data) noexcept ASSAY_NONBLOCKING;
+    ASSAY_RUNS_OTHERS static void remote_drop(void* data) noexcept ASSAY_NONBLOCKING;
+    static RawWaker local_clone(void* data) noexcept ASSAY_NONBLOCKING;
+    ASSAY_RUNS_OTHERS static void local_wake(void* data) noexcept ASSAY_NONBLOCKING;
+    static void local_wake_by_ref(void* data) noexcept ASSAY_NONBLOCKING;
+    ASSAY_RUNS_OTHERS static void local_drop(void* data) noexcept ASSAY_NONBLOCKING;
+    ASSAY_RUNS_OTHERS static void local_release(TaskHeader& task) noexcept ASSAY_NONBLOCKING;
+    static TaskHeader& task_of(void* data) noexcept ASSAY_NONBLOCKING;
   };
   static constexpr RawWakerVTable remote_table{Wakers::remote_clone, Wakers::remote_wake, Wakers::remote_wake_by_ref,
                                                Wakers::remote_drop};
@@ -165,7 +165,7 @@ class TaskCore : public Inbox {
     return {static_cast<RemoteNode*>(&task), &table};
   }
 
-  void free_orphan(RemoteNode& node) noexcept override;
+  ASSAY_RUNS_OTHERS void free_orphan(RemoteNode& node) noexcept ASSAY_NONBLOCKING override;
   void destroy_inbox() noexcept override;
 
   const std::uint64_t owner_thread_ = current_thread_id();

@@ -23,7 +23,7 @@ class FramePoolModel {
   static constexpr std::size_t size_count = 10;
   static constexpr std::size_t frame_class_bytes = audited::frame_class_bytes;
   static constexpr std::size_t large = audited::frame_class_bytes * audited::frame_class_count + 1;
-  static constexpr bool recycles = !audited::FrameBlock::pass_through;
+  static constexpr bool recycles = !audited::FrameClasses::pass_through;
   // At level 3 the newest 16 of a class stay in the pool, and at most 32.
   static constexpr std::size_t kept = ASSAY_HARDENING_LEVEL >= 3 ? 16 : 0;
   static constexpr std::size_t limit = ASSAY_HARDENING_LEVEL >= 3 ? 32 : 2000;
