@@ -34,6 +34,7 @@ GROWTH_SIZES = [1000, 10_000, 100_000, 1_000_000, 10_000_000]
 GROWTH_BYTES = 600  # memory for each task, timer or message of a growth row, at most
 SLOWDOWN = 60       # callgrind's, about
 LIMIT_SECONDS = 120
+PROFILE_LINES = 6     # functions shown where a goal is not met
 ENOUGH_SECONDS = 3   # a contender that has run a row for so long, and has given two samples, is done with it
 
 
@@ -205,6 +206,43 @@ def count_system_calls(program, row):
                     return int(words[3])
         raise Failure(f"strace says no total: {program.path} --row {row.name}")
     return difference(program, row, 500, measure)
+
+
+def profile_instructions(root, row):
+    """[[instructions per operation, function]] of what executes most: bench/profile."""
+    done = subprocess.run([os.path.join(root, "bench", "profile"), row["name"], "--top", str(PROFILE_LINES)],
+                          capture_output=True, text=True)
+    # (callgrind does not know how the names of functions with constraints are written.)
+    said = subprocess.run(["llvm-cxxfilt-19"], input=done.stdout, capture_output=True, text=True).stdout
+    found = re.findall(r"^ *([0-9.]+)  (.*)$", said, re.MULTILINE)
+    if done.returncode != 0 or not found:
+        raise Failure(f"bench/profile {row['name']}: {done.stderr.strip()}")
+    return [[float(value), name] for value, name in found]
+
+
+def profile_memory(program, row):
+    """[[bytes per operation, function]] of who had allocated what, at the peak: massif."""
+    operations = program.round_up(row["name"], 2000)
+    with tempfile.NamedTemporaryFile(mode="r", prefix="assay-bench-") as out:
+        program.run(row["name"], operations, prefix=("valgrind", "--tool=massif", "--threshold=0.1", f"--massif-out-file={out.name}"))
+        peak = out.read().partition("heap_tree=peak\n")[2].partition("\n#")[0]
+    found = re.findall(r"^ n\d+: (\d+) 0x[0-9A-F]+: (.*?)(?: \(in [^)]*\))?$", peak, re.MULTILINE)
+    if not found:
+        raise Failure(f"massif says nothing of {row['name']}")
+    return [[int(value) / operations, name] for value, name in found if int(value) >= 4 * operations and name != "???"]
+
+
+def profiles(root, data, assay):
+    """What is in the way where a goal is not met."""
+    found = {}
+    for row in data["rows"]:
+        if report.verdict_of(data, row)[2] != "NOT MET":
+            continue
+        if row["memory"]:
+            found[row["name"]] = profile_memory(assay, row)
+        elif row["callgrind"]:
+            found[row["name"]] = profile_instructions(root, row)
+    return found
 
 
 class Settings:
@@ -393,7 +431,8 @@ def main():
         "contenders": list(programs),
         "missing": missing,
         "left_out": {name: program.left_out for name, program in programs.items() if program.left_out},
-        "rows": [{"name": row.name, "text": row.text, "limit": row.limit, "goal": row.goal, "memory": row.memory} for row in rows if wanted(row)],
+        "rows": [{"name": row.name, "text": row.text, "limit": row.limit, "goal": row.goal, "memory": row.memory,
+                  "callgrind": row.callgrind} for row in rows if wanted(row)],
         "limits": [row.name for row in limits if wanted(row)],
         "structures": [row.name for row in structure_rows if wanted(row)],
         "results": results,
@@ -401,6 +440,12 @@ def main():
         "problems": problems,
         "skipped": skipped,
     }
+    if not settings.quick and not options.counts:
+        try:
+            data["profiles"] = profiles(options.root, data, programs["assay"])
+        except Failure as error:
+            problems.append(str(error))
+        data["seconds"] = round((datetime.datetime.now() - started).total_seconds())
     with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1)
     text = report.markdown(data)

@@ -153,24 +153,31 @@ def growth(data):
     return table
 
 
+def verdict_of(data, row):
+    """(goal in words, measured, verdict) of a row that has a goal; the verdict is empty where there is none."""
+    own = cell_of(data, row["name"], "assay", "bytes" if row["memory"] else "ns")
+    if not row["goal"] or own is None or data["quick"]:
+        return "", own, ""
+    if row["goal"].startswith("x"):
+        floor = limit_of(data, row)
+        goal = float(row["goal"][1:]) * floor if floor else None
+        said = f"{short(goal)} ({row['goal'][1:]} x limit)"
+    else:
+        goal = float(row["goal"])
+        said = short(goal)
+    return said, own, "unknown" if goal is None else "met" if own <= goal else "NOT MET"
+
+
 def goals(data):
     table = Table("assay", "goal", "measured", "", "best peer")
     for row in data["rows"]:
         key = "bytes" if row["memory"] else "ns"
-        own = cell_of(data, row["name"], "assay", key)
-        if not row["goal"] or own is None or data["quick"]:
+        said, own, verdict = verdict_of(data, row)
+        if not verdict:
             continue
-        if row["goal"].startswith("x"):
-            floor = limit_of(data, row)
-            goal = float(row["goal"][1:]) * floor if floor else None
-            said = f"{short(goal)} ({row['goal'][1:]} x limit)"
-        else:
-            goal = float(row["goal"])
-            said = short(goal)
         rivals = [(value, name) for name in peers(data) if not name.startswith("assay")
                   and (value := cell_of(data, row["name"], name, key)) is not None]
         best = f"{short(min(rivals)[0])} {min(rivals)[1]}" if rivals else "-"
-        verdict = "unknown" if goal is None else "met" if own <= goal else "NOT MET"
         table.add(row["name"], said, short(own), verdict, best)
     if not data["quick"]:
         for family, first, last, ratio in growths(data):
@@ -178,6 +185,31 @@ def goals(data):
                       "met" if ratio <= GROWTH_GOAL else "NOT MET", "-")
         for name, ratio in checks_of(data, "ns"):
             table.add(f"{name}: what the checks cost", f"{CHECKS_GOAL:.0%}", f"{ratio:.0%}", "met" if ratio <= CHECKS_GOAL else "NOT MET", "-")
+    return table
+
+
+def brief(function):
+    """A function's name without its parameters, and no longer than a line."""
+    name = function.replace("(anonymous namespace)::", "").replace("|", "\\|")
+    depth, end = 0, len(name)
+    for at, char in enumerate(name):
+        depth += {"<": 1, ">": -1}.get(char, 0)
+        if char == "(" and depth == 0 and at > 0:
+            end = at
+            break
+    tail = " (resumed)" if "[clone .resume]" in name else " (destroyed)" if "[clone .destroy]" in name else ""
+    return name[:end][:90] + tail
+
+
+def in_the_way(data):
+    """Where the instructions of a row that has not met its goal go, or its memory."""
+    table = Table("where a goal is not met", "", "of which per operation")
+    kinds = {row["name"]: "bytes" if row["memory"] else "instructions" for row in data["rows"]}
+    for name, parts in data.get("profiles", {}).items():
+        total = f"{count(cell_of(data, name, 'assay', kinds[name]))} {kinds[name]}"
+        for value, function in parts:
+            table.add(name, total, f"{count(value)} in `{brief(function)}`")
+            name = total = ""
     return table
 
 
@@ -217,7 +249,8 @@ def tables(data):
     found = [("Time", times(data)), ("Instructions per operation", counts(data, "instructions", "instructions")),
              ("Allocations per operation", counts(data, "allocations", "allocations")),
              ("System calls per operation", counts(data, "system_calls", "system calls")),
-             ("Memory", memory(data)), ("Goals", goals(data)), ("Checks", checks(data)), ("Growth", growth(data)), ("Limits of the machine", limits(data)),
+             ("Memory", memory(data)), ("Goals", goals(data)),
+             ("What is in the way", in_the_way(data)), ("Checks", checks(data)), ("Growth", growth(data)), ("Limits of the machine", limits(data)),
              ("Timer structures", structures(data))]
     return [(heading, table) for heading, table in found if len(table.lines) > 1]
 

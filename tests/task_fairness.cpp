@@ -1,10 +1,13 @@
 // Shows that the ready queue is first in, first out, also with more ready tasks than polls_per_visit, and that timers
 // and the wakes of other threads are looked at after that many polls at the latest, while tasks are always ready.
+#include <algorithm>
+#include <chrono>
 #include <thread>
 #include <vector>
 
 #include "assay/time.hpp"
 #include "assay/yield.hpp"
+#include "assay_testkit/counting_waker.hpp"
 #include "support/dies.hpp"
 #include "support/kinds.hpp"
 #include "support/probe.hpp"
@@ -123,6 +126,60 @@ TEST_CASE("a timer fires while tasks are always ready", "[fairness]") {
   CHECK(turns <= batch + 2);
   CHECK(sleeper.is_finished());
   CHECK(busy.is_finished());
+}
+
+TEST_CASE("of many timers that are due only a batch fires before the tasks that it woke run", "[fairness]") {
+  const std::uint32_t batch = GENERATE(1U, 8U, 61U);
+  constexpr std::size_t sleepers = 100;
+  CAPTURE(batch);
+  VirtualClock clock;
+  ExecutorOptions options = visiting_after(batch);
+  options.clock = &clock;
+  Executor executor(options);
+  Ledger ledger;
+  std::vector<std::size_t> woken;
+  std::size_t most_left = 0;  // that have fired when another runs
+  std::vector<JoinHandle<void>> handles;
+  for (std::size_t i = 0; i < sleepers; ++i) {
+    handles.push_back(executor.spawn([&, i]() -> Async<void> {
+      co_await sleep_until(Instant(Duration(static_cast<std::int64_t>(100 + i))));
+      most_left = std::max(most_left, sleepers - executor.timers().size() - woken.size());
+      woken.push_back(i);
+    }));
+  }
+  executor.run_until_stalled();
+  Probe probe(executor, ledger);
+  clock.advance(std::chrono::seconds(1));
+  CHECK(executor.run_until_stalled() == sleepers);
+  CHECK(probe.step() == Step{.polls = sleepers, .completed = sleepers, .local_wakes = sleepers, .enqueued = sleepers, .live = sleepers});
+  CHECK(woken.size() == sleepers);
+  CHECK(std::is_sorted(woken.begin(), woken.end()));
+  CHECK(most_left == std::min<std::size_t>(batch, sleepers));
+}
+
+TEST_CASE("timers that are due beyond a batch fire also where they wake no task of the executor", "[fairness]") {
+  VirtualClock clock;
+  ExecutorOptions options = visiting_after(4);
+  options.clock = &clock;
+  Executor executor(options);
+  Ledger ledger;
+  testkit::CountingWaker counting;
+  std::vector<Timer> timers(10);
+  for (Timer& timer : timers) executor.timers().arm(timer, Instant(Duration(5)), LocalWaker(counting.waker()));
+  JoinHandle<void> last = executor.spawn(sleep_until(Instant(Duration(6))));
+  CHECK(executor.run_until_stalled() == 1);
+  CHECK(counting.wakes() == 0);
+  Probe probe(executor, ledger);
+  clock.advance(Duration(10));
+  SECTION("run_until_stalled") { CHECK(executor.run_until_stalled() == 1); }
+  SECTION("poll_once") {
+    CHECK(executor.poll_once());
+    CHECK_FALSE(executor.poll_once());
+  }
+  SECTION("block_on") { executor.block_on(last); }
+  CHECK(counting.wakes() == 10);
+  CHECK(executor.timers().check_deep() == 0);
+  CHECK(probe.step().completed >= 1);
 }
 
 TEST_CASE("poll_once polls exactly one task, and says whether there was one", "[fairness]") {

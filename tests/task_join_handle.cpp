@@ -266,6 +266,7 @@ TEST_CASE("abort: a handle is let go of by the end of the waker that it replaces
   check_dies("a JoinHandle was used after it was awaited to its end, detached or moved from", [] {
     Executor executor;
     JoinHandle<void> handle = executor.spawn(forever());
+    executor.run_until_stalled();  // the ready queue would keep the task's memory
     {
       const auto made = audited::FunctionWaker<LetsGo>::make(handle);
       Context context(made.waker);

@@ -83,6 +83,37 @@ TEST_CASE("deadlines at both ends of time", "[time]") {
   CHECK(queue.check_deep() == 0);
 }
 
+TEST_CASE("a few timers at a time: what is left is first the next time, and ahead of all that is armed meanwhile", "[time]") {
+  TimerQueue queue;
+  std::vector<Timer> timers(10);
+  std::vector<std::size_t> fired;
+  const auto arm = [&](std::size_t i, std::int64_t deadline) {
+    queue.arm(timers.at(i), at(deadline), LocalWaker(assay::function_waker([&fired, i] { fired.push_back(i); })));
+  };
+  for (std::size_t i = 0; i < 5; ++i) arm(i, static_cast<std::int64_t>(10 + i));
+  CHECK(queue.fire(at(20), 0) == 0);
+  CHECK(queue.check_deep() == 5);
+  CHECK(queue.fire(at(20), 2) == 2);
+  CHECK(fired == std::vector<std::size_t>{0, 1});
+  CHECK(queue.next_deadline() == at(12));
+  arm(5, 5);   // in the past: behind those that are due
+  arm(6, 20);  // due now, armed later
+  arm(7, 30);
+  timers.at(3).disarm();
+  CHECK(queue.check_deep() == 5);
+  CHECK(queue.fire(at(20), 2) == 2);
+  CHECK(fired == std::vector<std::size_t>{0, 1, 2, 4});
+  CHECK(queue.next_deadline() == at(20));
+  CHECK(queue.fire(at(25), 3) == 2);
+  CHECK(fired == std::vector<std::size_t>{0, 1, 2, 4, 5, 6});
+  arm(8, 5);  // nothing is due any more
+  CHECK(queue.next_deadline() == at(5));
+  CHECK(queue.check_deep() == 2);
+  CHECK(queue.fire(at(30)) == 2);
+  CHECK(fired == std::vector<std::size_t>{0, 1, 2, 4, 5, 6, 8, 7});
+  CHECK(queue.check_deep() == 0);
+}
+
 TEST_CASE("arming again moves a timer, also to another queue; the waker is the latest", "[time]") {
   TimerQueue queue;
   TimerQueue other;

@@ -1,5 +1,5 @@
 // A slab's chunks, kept from one input to the next. AddressSanitizer maps each anew, since of its own sizes none is aligned to
-// 64 KiB: with its page faults that is more than all else that an input does.
+// 32 KiB: with its page faults that is more than all else that an input does.
 //
 // What AddressSanitizer sees stays: behind what was asked for lies poison, and a chunk that was freed is poisoned and waits
 // until `waiting` more are freed. A chunk in use is in no table, so that LeakSanitizer sees it lost. And one thing that it would
@@ -20,8 +20,8 @@
 
 namespace {
 
-constexpr std::size_t chunk_alignment = std::size_t{64} << 10;
-constexpr std::size_t chunk_bytes = std::size_t{72} << 10;  // of each that is kept; what is larger is not
+constexpr std::size_t chunk_alignment = std::size_t{32} << 10;
+constexpr std::size_t chunk_bytes = std::size_t{40} << 10;  // of each that is kept; what is larger is not
 constexpr std::size_t guard_bytes = 64;                      // at least so much poison lies behind what was asked for
 constexpr std::size_t largest = chunk_bytes - guard_bytes - sizeof(std::size_t);
 constexpr std::size_t waiting = 8;

@@ -130,17 +130,19 @@ void Executor::run_until_done(const TaskHeader& task) {
   }
 }
 
-// Queues what other threads, timers and file descriptors have woken. Does not block.
-void Executor::visit() {
-  hear();
+// Queues what other threads, timers and file descriptors have woken. Does not block. True: more timers may be due.
+bool Executor::visit() {
+  const bool more = hear();
   polls_since_visit_ = 0;
   if (reactor_->size() != 0) wait_for_events(Duration::zero());
+  return more;
 }
 
-// Queues what other threads and timers have woken.
-void Executor::hear() {
+// Queues what other threads and timers have woken. Of many timers that are due only as many fire as are polled until the next
+// visit: what the wake touched is still in the cache then. True: more may be due.
+bool Executor::hear() {
   scheduler_->drain_inbox();
-  if (!timers_.empty()) timers_.fire(clock_->now());
+  return !timers_.empty() && timers_.fire(clock_->now(), options_.polls_per_visit) == options_.polls_per_visit;
 }
 
 void Executor::wait_for_events(std::optional<Duration> timeout) {
@@ -172,9 +174,10 @@ std::size_t Executor::run_until_stalled() {
   enter("Executor::run_until_stalled was called from inside this executor");
   const Turn turn(*this);
   const std::uint64_t before = scheduler_->stats().polls;
+  bool more = false;
   do {
-    if (polls_since_visit_ >= options_.polls_per_visit || !scheduler_->has_ready()) visit();
-  } while (run_some(nullptr) != 0);
+    if (polls_since_visit_ >= options_.polls_per_visit || !scheduler_->has_ready()) more = visit();
+  } while (run_some(nullptr) != 0 || more);
   if (embedding_ != nullptr) arm_pollable_fd();
   return scheduler_->stats().polls - before;
 }
@@ -182,12 +185,14 @@ std::size_t Executor::run_until_stalled() {
 bool Executor::poll_once() {
   enter("Executor::poll_once was called from inside this executor");
   const Turn turn(*this);
-  visit();
   const std::uint64_t before = scheduler_->stats().polls;
-  while (scheduler_->stats().polls == before) {
-    if (!scheduler_->run_one(this)) return false;
+  for (bool more = true; more;) {
+    more = visit();
+    while (scheduler_->run_one(this)) {
+      if (scheduler_->stats().polls != before) return true;
+    }
   }
-  return true;
+  return false;
 }
 
 int Executor::pollable_fd() {

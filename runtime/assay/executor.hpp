@@ -319,8 +319,8 @@ class Executor final : private detail::SchedulerEvents {
   void enter(const char* message) const noexcept;
   void run_until_done(const audited::TaskHeader& task);
   std::size_t run_some(const audited::TaskHeader* until);
-  void visit();
-  void hear();
+  bool visit();
+  bool hear();
   void wait();
   void wait_for_events(std::optional<Duration> timeout);
   void arm_pollable_fd();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -50,7 +51,7 @@ class TimerQueue {
     if (timer.is_linked()) timer.unlink();
     timer.fired_ = false;
     std::swap(timer.waker_, kept);
-    heap_.push(timer, std::max(deadline, firing_at_).time_since_epoch().count());
+    heap_.push(timer, std::max(deadline, not_before_).time_since_epoch().count());
   }
 
   // The waker of an armed timer, when its task is polled with another one.
@@ -68,23 +69,24 @@ class TimerQueue {
     return first != nullptr ? std::optional(Instant(Duration(first->key()))) : std::nullopt;
   }
 
-  // Fires all timers whose deadline has come, earliest first. Returns how many. O(log n) for the call and O(1) for each,
-  // amortised. What wakers arm meanwhile waits for the next call, also in the past: it queues behind all that are due, so
-  // that this comes to an end. A waker may disarm, re-arm and destroy any timer, and call this.
-  ASSAY_RUNS_OTHERS std::size_t fire(Instant now) ASSAY_NONBLOCKING {
+  // Fires the timers whose deadline has come, earliest first, at most so many. Returns how many. O(log n) for the call and O(1)
+  // for each, amortised. What is armed from then on queues behind all that are due, also in the past: so what wakers arm
+  // meanwhile waits for the next call, and this comes to an end. A waker may disarm, re-arm and destroy any timer, and call this.
+  ASSAY_RUNS_OTHERS std::size_t fire(Instant now, std::size_t most = std::numeric_limits<std::size_t>::max()) ASSAY_NONBLOCKING {
     std::size_t fired = 0;
     const std::int64_t limit = now.time_since_epoch().count();
     const bool was_firing = std::exchange(firing_, true);
-    const Instant outer = std::exchange(firing_at_, std::max(firing_at_, now));
+    const Instant outer = std::exchange(not_before_, std::max(not_before_, now));
     heap_.gather(limit);
     for (Timer* timer = heap_.run_front(); timer != nullptr && timer->key() <= limit; timer = heap_.run_front()) {
+      if (fired == most) break;
       timer->unlink();
       timer->fired_ = true;
       ++fired;
       LocalWaker waker = std::move(timer->waker_);
       std::move(waker).wake();
     }
-    firing_at_ = outer;
+    if (heap_.run_front() == nullptr) not_before_ = was_firing ? outer : Instant::min();
     firing_ = was_firing;
     return fired;
   }
@@ -95,8 +97,8 @@ class TimerQueue {
 
  private:
   IntrusiveHeap<Timer> heap_;
-  bool firing_ = false;                 // inside fire()
-  Instant firing_at_ = Instant::min();  // inside fire(): the latest `now` of the calls that are under way
+  bool firing_ = false;                  // inside fire()
+  Instant not_before_ = Instant::min();  // the latest `now` of a call that is under way, or has left some that are due
 };
 
 }  // namespace assay

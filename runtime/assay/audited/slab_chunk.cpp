@@ -17,8 +17,8 @@ std::unique_ptr<SlabChunk> SlabChunk::make(std::size_t slot_bytes, std::size_t m
   const std::size_t rounded = (slot_bytes + SlabSlot::alignment - 1) / SlabSlot::alignment * SlabSlot::alignment;
   const std::size_t capacity = std::clamp((alignment - sizeof(SlabChunk)) / rounded, std::size_t{1}, most);
   std::vector<SlabSlot> slots(capacity);
-  // SAFETY(M3): raw memory for the chunk and its slots, which does not overflow: one slot is below PTRDIFF_MAX - 64 KiB, and
-  // several fit into 64 KiB. The constructor does not throw; unique_ptr frees it.
+  // SAFETY(M3): raw memory for the chunk and its slots, which does not overflow: one slot is below PTRDIFF_MAX - 32 KiB, and
+  // several fit into 32 KiB. The constructor does not throw; unique_ptr frees it.
   return std::unique_ptr<SlabChunk>(::new (::operator new(sizeof(SlabChunk) + capacity * rounded, std::align_val_t{alignment}))
                                         SlabChunk(rounded, std::move(slots), size_class));
 }
@@ -32,7 +32,6 @@ SlabChunk::SlabChunk(std::size_t slot_bytes, std::vector<SlabSlot> slots, detail
   auto* place = reinterpret_cast<std::byte*>(this + 1);
   // SAFETY(M1, M4): each slot gets its own bytes of that room, which nobody has yet.
   for (SlabSlot& slot : slots_) {
-    slot.chunk_ = this;
     slot.bytes_ = std::exchange(place, place + slot_bytes_);
     poison(slot.bytes_, slot_bytes_);
   }

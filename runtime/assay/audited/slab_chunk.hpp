@@ -2,7 +2,8 @@
 //
 //     [ SlabChunk | slot 0 | slot 1 | ... ]      SlabSlot 0, SlabSlot 1, ...
 //
-// A chunk is aligned to 64 KiB and its slots begin in its first 64 KiB, so that a slot's chunk is found by masking its address.
+// A chunk is aligned to 32 KiB and its slots begin in its first 32 KiB, so that a slot's chunk is found by masking its address.
+// (Twice as much, and glibc would map each chunk by itself, with as much again before it to align it.)
 // Which free slot is taken, and when a chunk is made, is the safe layer's (assay/slab.hpp).
 //
 // Thread rules: one thread, the owner; the destructor on any thread, after everybody else is done.
@@ -83,7 +84,6 @@ class SlabSlot {
  private:
   friend class SlabChunk;
 
-  SlabChunk* chunk_ = nullptr;
   std::byte* bytes_ = nullptr;
   std::uint32_t generation_ = 0;
   bool is_occupied_ = false;
@@ -91,7 +91,7 @@ class SlabSlot {
 
 class alignas(SlabSlot::alignment) SlabChunk {
  public:
-  // Free slots of at least `slot_bytes`: as many as fit into 64 KiB, but at least one and at most `most`. Throws std::bad_alloc.
+  // Free slots of at least `slot_bytes`: as many as fit into 32 KiB, but at least one and at most `most`. Throws std::bad_alloc.
   static std::unique_ptr<SlabChunk> make(std::size_t slot_bytes, std::size_t most, detail::SlabClass& size_class);
   ~SlabChunk();
   SlabChunk(const SlabChunk&) = delete;
@@ -104,11 +104,17 @@ class alignas(SlabSlot::alignment) SlabChunk {
 
  private:
   friend class SlabSlot;
-  static constexpr std::size_t alignment = std::size_t{64} << 10;
+  static constexpr std::size_t alignment = std::size_t{32} << 10;
   static constexpr std::uint64_t magic = 0x61737361796d656d;
   static constexpr unsigned reciprocal_bits = 32;
 
   SlabChunk(std::size_t slot_bytes, std::vector<SlabSlot> slots, detail::SlabClass& size_class) noexcept;
+
+  // The chunk in which the slot at `bytes` lies.
+  // SAFETY(M5): a chunk begins at a multiple of its alignment, less than that before each of its slots.
+  static SlabChunk& around(const std::byte* bytes) noexcept {
+    return *reinterpret_cast<SlabChunk*>(reinterpret_cast<std::uintptr_t>(bytes) & ~(alignment - 1));
+  }
 
   const std::uint64_t magic_ = magic;
   const std::size_t slot_bytes_;
@@ -117,17 +123,15 @@ class alignas(SlabSlot::alignment) SlabChunk {
   std::vector<SlabSlot> slots_;
 };
 
-inline std::size_t SlabSlot::size() const noexcept { return chunk_->slot_bytes_; }
-inline detail::SlabClass& SlabSlot::size_class() const noexcept { return chunk_->size_class_; }
+inline std::size_t SlabSlot::size() const noexcept { return SlabChunk::around(bytes()).slot_bytes_; }
+inline detail::SlabClass& SlabSlot::size_class() const noexcept { return SlabChunk::around(bytes()).size_class_; }
 
-// SAFETY(M5): a chunk begins at a multiple of its alignment, less than that before each of its slots; the magic confirms that
-// it is one, and the slot's own address that `bytes` is the beginning of a slot.
+// SAFETY(M5): the magic confirms that there is a chunk, and the slot's own address that `bytes` is the beginning of a slot.
 inline SlabSlot& SlabSlot::of(const std::byte* bytes) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(bytes);
-  auto* const chunk = reinterpret_cast<SlabChunk*>(address & ~(SlabChunk::alignment - 1));
+  SlabChunk* const chunk = &SlabChunk::around(bytes);
   ASSAY_CHECK(chunk->magic_ == SlabChunk::magic, "internal: a pointer that is in no slab was given to one");
   // Rounded up, the reciprocal is right for every multiple of slot_bytes_ below the alignment; what is none is found out.
-  const std::uint64_t offset = address - reinterpret_cast<std::uintptr_t>(chunk + 1);
+  const std::uint64_t offset = reinterpret_cast<std::uintptr_t>(bytes) - reinterpret_cast<std::uintptr_t>(chunk + 1);
   const std::size_t index = (offset * chunk->reciprocal_) >> SlabChunk::reciprocal_bits;
   ASSAY_CHECK(index < chunk->slots_.size(), "internal: a slab was given a pointer into a slot");
   SlabSlot& slot = chunk->slots_.at(index);

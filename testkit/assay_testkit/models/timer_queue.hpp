@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -26,6 +27,7 @@ struct TimerState {
   std::uint64_t order = 0;
   bool second_waker = false;
   bool fired = false;
+  bool is_due = false;  // a call of fire() found it so
 };
 
 // What a timer's waker does when it is woken, once.
@@ -57,6 +59,8 @@ class TimerModel {
   static std::size_t timer_of(const Step& step) { return step.a % timer_count; }
   static std::size_t queue_of(const Step& step) { return step.b % queue_count; }
   static bool is_second(const Step& step) { return step.b / 2 % 2 == 1; }
+  static constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
+  static std::size_t most_of(const Step& step) { return step.a % 3 == 0 ? step.a / std::size_t{3} % 4 : all; }
   static Instant instant_of(const Step& step) {
     static constexpr std::int64_t max = Duration::max().count();
     static constexpr std::array<std::int64_t, 6> extremes{-max - 1, -max, max - 1, max, std::int64_t{1} << 32, -1};
@@ -88,6 +92,7 @@ class TimerModel {
       case make_queue: queues.at(queue_of(step)) = true; break;
       case destroy_queue:
         queues.at(queue_of(step)) = false;
+        earliest.at(queue_of(step)) = Instant::min();
         for (auto& each : timers) {
           if (each && each->queue == queue_of(step)) each->queue.reset();
         }
@@ -95,7 +100,7 @@ class TimerModel {
       case arm: arm_timer(timer_of(step), queue_of(step), instant_of(step), is_second(step)); break;
       case update: timer->second_waker = is_second(step); break;
       case disarm: timer->queue.reset(); break;
-      case fire: fired = fire_all(queue_of(step), instant_of(step)); break;
+      case fire: fired = fire_all(queue_of(step), instant_of(step), most_of(step)); break;
       default: plans.at(timer_of(step)) = TimerPlan{static_cast<std::uint8_t>(step.b % 5), step.b / std::size_t{5} % timer_count,
                                                instant_of(step)};
     }
@@ -126,23 +131,31 @@ class TimerModel {
   std::uint64_t arms = 0;
 
  private:
-  Instant earliest = Instant::min();
+  std::array<Instant, queue_count> earliest{Instant::min(), Instant::min()};
+  std::size_t nesting = 0;
 
   void arm_timer(std::size_t timer, std::size_t queue, Instant deadline, bool second) {
-    timers.at(timer) = TimerState{queue, std::max(deadline, earliest), arms++, second, false};
+    timers.at(timer) = TimerState{queue, std::max(deadline, earliest.at(queue)), arms++, second, false};
   }
 
-  // What is armed meanwhile queues behind what is due, and is for the next call, which a waker may make.
-  std::size_t fire_all(std::size_t queue, Instant now) {
-    const std::uint64_t end = arms;
-    const Instant outer = std::exchange(earliest, std::max(earliest, now));
+  // What is armed meanwhile queues behind what is due, and is for the next call, which a waker may make. What is found due and
+  // does not fire stays ahead of what is armed later.
+  std::size_t fire_all(std::size_t queue, Instant now, std::size_t most = all) {
+    ++nesting;
+    const Instant outer = std::exchange(earliest.at(queue), std::max(earliest.at(queue), now));
+    for (auto& timer : timers) {
+      if (timer && timer->queue == queue && timer->deadline <= now) timer->is_due = true;
+    }
     std::size_t count = 0;
     while (const auto next = first(queue)) {
-      if (timers.at(*next)->deadline > now || timers.at(*next)->order >= end) break;
+      if (count == most || !timers.at(*next)->is_due || timers.at(*next)->deadline > now) break;
       fire_one(*next, queue);
       ++count;
     }
-    earliest = outer;
+    --nesting;
+    const bool is_left = std::any_of(timers.begin(), timers.end(),
+                                     [&](const auto& timer) { return timer && timer->queue == queue && timer->is_due; });
+    if (!is_left) earliest.at(queue) = nesting > 0 ? outer : Instant::min();
     return count;
   }
 
@@ -209,7 +222,7 @@ class TimerSystem {
       case TimerModel::update: TimerQueue::update(*timer, waker(index, TimerModel::is_second(step))); break;
       case TimerModel::fire: {
         firing_ = queue.get();
-        const std::size_t fired = queue->fire(TimerModel::instant_of(step));
+        const std::size_t fired = queue->fire(TimerModel::instant_of(step), TimerModel::most_of(step));
         firing_ = nullptr;
         expect(fired == model.fired, "how many timers fired");
         break;
