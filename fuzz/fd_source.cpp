@@ -6,6 +6,7 @@
 //  - whenever the executor has stalled, poll(2) knows of nothing that a task still waits for;
 //  - each byte arrives once, in its place, also across cancelled reads and writes; the end is told after the last one;
 //  - a call reports an error only where the other end has closed or refuses, and never EAGAIN or EINTR;
+//  - what has done its call waits no longer, and is not woken;
 //  - the reactor counts what waits, the executor what was polled, what was completed and what was cancelled;
 //  - at the end the descriptors are open that were open before.
 #include <fcntl.h>
@@ -70,6 +71,15 @@ constexpr std::array<std::size_t, 10> sizes{1, 2, 3, 0, 16, 100, 700, 2240, 4096
 
 IoResult result_of(ssize_t result) {
   return result < 0 ? IoResult{0, errno} : IoResult{static_cast<std::size_t>(result), 0};
+}
+
+// How many are ready now. A signal, as the engine's clock sends them, ends poll(2) also where it would not wait.
+int count_ready(std::span<pollfd> fds) {
+  for (;;) {
+    const int count = ::poll(fds.data(), fds.size(), 0);
+    if (count >= 0) return count;
+    expect(errno == EINTR, "poll failed");
+  }
 }
 
 // ---- Outside -------------------------------------------------------------------------------------------------------------
@@ -144,7 +154,7 @@ struct Ghost {
 std::bitset<64> open_numbers() {
   std::array<pollfd, 64> all{};
   for (std::size_t i = 0; i < all.size(); ++i) all.at(i).fd = static_cast<int>(i);
-  expect(::poll(all.data(), all.size(), 0) >= 0, "poll failed");
+  count_ready(all);
   std::bitset<64> open;
   for (std::size_t i = 0; i < all.size(); ++i) open.set(i, (all.at(i).revents & POLLNVAL) == 0);
   return open;
@@ -166,6 +176,7 @@ struct Operation {
   unsigned times = 0;             // calls that a coroutine makes
   bool is_waiting = false;        // by its last poll
   bool is_through = false;        // has done all, and uses neither source nor fd any more
+  bool is_woken = false;          // by us, since its last poll
   bool lingers = false;           // once it is through, its future is kept until this ends
   int futures = 0;
   std::array<std::byte, largest> room{};
@@ -288,6 +299,7 @@ class World {
   void wake(std::size_t index, bool releases) {
     Operation& operation = operations_.at(index);
     if (releases) operation.lingers = false;
+    operation.is_woken = true;
     if (operation.waker) operation.waker->wake_by_ref();
   }
 
@@ -369,6 +381,8 @@ class World {
 
   void begins_poll(Operation& operation, const LocalWaker& waker) {
     ++polls_;
+    const bool is_woken = std::exchange(operation.is_woken, false);
+    expect(is_woken || !operation.is_through, "a task was woken by what it does not wait for any more");
     operation.waker = waker;
     if (operation.source && !operation.is_through) sources_.at(*operation.source).is_used = true;
     fill(operation);
@@ -426,6 +440,7 @@ class World {
     operation.waker.reset();
     operation.source.reset();
     operation.is_through = false;
+    operation.is_woken = false;
     expect(!operation.is_alive(), "a handle was dropped, and its future lives");
   }
 
@@ -466,7 +481,7 @@ class World {
       all.at(index).fd = operation.is_waiting ? number_of(operation.channel) : -1;
       all.at(index).events = operation.interest == Interest::read ? POLLIN | POLLRDHUP : POLLOUT;
     }
-    expect(::poll(all.data(), all.size(), 0) == 0, "the executor stalled, but a task waits for what is there");
+    expect(count_ready(all) == 0, "the executor stalled, but a task waits for what is there");
     for (const Operation& operation : operations_) {
       if (!operation.is_waiting || operation.interest != Interest::read) continue;
       const Stream& in = channel_of(operation).in;
