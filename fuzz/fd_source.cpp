@@ -177,6 +177,7 @@ struct Operation {
   bool is_waiting = false;        // by its last poll
   bool is_through = false;        // has done all, and uses neither source nor fd any more
   bool is_woken = false;          // by us, since its last poll
+  bool is_restless = false;       // wakes itself when it is first Pending
   bool lingers = false;           // once it is through, its future is kept until this ends
   int futures = 0;
   std::array<std::byte, largest> room{};
@@ -561,7 +562,7 @@ class Once {
     if (!operation_.is_through) {
       Poll<typename F::Output> result = future_.poll(context);
       operation_.is_waiting = result.is_pending();
-      if (result.is_pending()) return Pending;
+      if (result.is_pending()) return wait(context);
       operation_.is_through = true;
       if constexpr (std::is_same_v<typename F::Output, IoResult>) world_.has_done(operation_, std::move(result).take());
     }
@@ -570,6 +571,14 @@ class Once {
   }
 
  private:
+  Poll<void> wait(Context& context) {
+    if (std::exchange(operation_.is_restless, false)) {
+      operation_.is_woken = true;
+      context.local_waker().wake_by_ref();
+    }
+    return Pending;
+  }
+
   World& world_;
   Operation& operation_;
   F future_;
@@ -631,6 +640,7 @@ void World::start(std::size_t index, std::size_t source, Interest interest, std:
   operation.interest = interest;
   operation.asked = sizes.at(how / 8 % sizes.size());
   operation.times = static_cast<unsigned>(1 + index % 4);
+  operation.is_restless = index % 2 == 1;
   operation.lingers = how % 2 == 1 && (form == 0 || form == 3);
   FdSource& real = *sources_.at(source).real;
   switch (form) {
