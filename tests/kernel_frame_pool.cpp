@@ -8,6 +8,7 @@
 
 #include <catch2/generators/catch_generators.hpp>
 
+#include "assay/async.hpp"
 #include "assay/audited/frame_pool.hpp"
 #include "assay_testkit/allocation_counter.hpp"
 #include "support/dies.hpp"
@@ -80,16 +81,16 @@ TEST_CASE("frame pool: what is cached is bounded", "[kernel][frame_pool]") {
   trim_frame_pool();
   std::vector<void*> blocks;
   constexpr std::size_t size = 2048;
-  constexpr std::size_t count = 3000;  // 6 MB
+  constexpr std::size_t limit = FrameClasses::limit(FrameClasses::class_of(size));
+  constexpr std::size_t count = limit + 100;
   for (std::size_t i = 0; i < count; ++i) blocks.push_back(take_frame(size));
   const std::uint64_t before = assay::testkit::allocation_counts().deletes;
   for (void* const block : blocks) free_frame(block, size);
-  const std::size_t cached = check_frame_pool();
-  CHECK(cached < count);
-  CHECK(cached <= (std::size_t{4} << 20) / size);
-  CHECK(cached > 0);
-  CHECK(assay::testkit::allocation_counts().deletes - before == count - cached);
-  trim_frame_pool();
+  CHECK(check_frame_pool() == limit);
+  CHECK(limit * size <= FrameClasses::cache_bytes_per_class);
+  CHECK(assay::testkit::allocation_counts().deletes - before == count - limit);
+  assay::trim_frames();
+  CHECK(check_frame_pool() == 0);
   CHECK(assay::testkit::allocation_counts().deletes - before == count);
 }
 

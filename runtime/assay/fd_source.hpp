@@ -68,8 +68,8 @@ class FdSource : public detail::Lender {
   FdRead read(std::span<std::byte> bytes) noexcept ASSAY_LIFETIMEBOUND;
   FdWrite write(std::span<const std::byte> bytes) noexcept ASSAY_LIFETIMEBOUND;
 
-  // For other calls (accept, recvmsg): Ready while the fd is believed ready. Make the call. If it says EAGAIN, or you know that it
-  // took all there was, clear, and wait again.
+  // For other calls (accept, recvmsg): Ready while the fd is believed ready. Make the call; when it says EAGAIN, clear, and wait
+  // again. (Not earlier: that the stream ends may have been announced already, and is not announced twice.)
   FdReady readable() noexcept ASSAY_LIFETIMEBOUND;
   FdReady writable() noexcept ASSAY_LIFETIMEBOUND;
   void clear_readable() noexcept { registration_.readable = false; }

@@ -1,15 +1,19 @@
 // A priority queue whose nodes are members of what is queued, ordered by key, then by the order of insertion: a pairing heap,
-// and before it the run, a sorted list of what gather() has taken out of the heap because its time has come.
-// push() O(1); unlink() O(log n) amortised, O(1) in the run; gather() of k nodes O(k + log n) amortised: each is looked at
-// in 54 passes at most, usually in 7. No allocation, no recursion. One thread, the one that owns the heap.
+// and before it what gather() has taken out of the heap because its time has come: the run, a sorted list, and behind that piles
+// of larger and larger keys, each of which is sorted when the run has come to its end.
+// push() O(1); unlink() O(log n) amortised, O(1) in the run, and from a pile what is left to be done by then; gather() of k nodes
+// O(k + log n) amortised: each is looked at in 54 passes at most, usually in 7. No allocation, no recursion. One thread, the one
+// that owns the heap.
 //
 // Invariants:
 //  (1) A node's key (then sequence) is not smaller than its parent's; the root has neither parent nor siblings.
 //  (2) `previous` of a first child is its parent, of any other child its left sibling, of the root null.
 //  (3) A node not in a heap has no heap; nodes never move, and leave their heap when destroyed.
 //  (4) A heap that is destroyed first lets go of what is left in it.
-//  (5) The run is sorted, and before all that is in the heap: what is pushed while it is not empty belongs behind it.
+//  (5) The run is sorted, and before all that is in piles; each pile is before the next, and all of them before all that is in
+//      the heap: what is pushed while there is a run belongs behind it and the piles. Without a run there is no pile.
 //  (6) `child` of a node of the run, and of no other, is the node itself.
+//  (7) A pile is linked by `child`; the piles are chained by `previous` of their first nodes.
 #pragma once
 
 #include <algorithm>
@@ -104,23 +108,21 @@ class IntrusiveHeap {
   // The first of the run, or null. O(1).
   T* run_front() const noexcept { return run_first_ != nullptr ? run_first_->item_ : nullptr; }
 
-  // Moves all nodes whose key is not larger than `limit` to the end of the run. Taken one by one, each would cost an order
-  // among all that are left; and each look at a node that is not in the cache costs as much as all else that is done with it.
+  // Moves all nodes whose key is not larger than `limit` to the end of the run, or to piles behind it. Taken one by one, each
+  // would cost an order among all that are left; and each look at a node that is not in the cache costs as much as all else that
+  // is done with it: a small pile that is put in order right before it is used is in the cache then.
   void gather(std::int64_t limit) noexcept ASSAY_NONBLOCKING {
     if (root_ == nullptr || root_->key_ > limit) return;
-    Node* const end = std::exchange(run_last_, nullptr);
-    Node* const begin = std::exchange(run_first_, nullptr);
-    sort(take_until(limit));
-    if (end == nullptr) return;
-    ASSAY_ASSERT(before(*end, *run_first_), broken);
-    end->next_ = run_first_;
-    run_first_->previous_ = end;
-    run_first_ = begin;
+    place_all();
+    Extent extent;
+    Node* const taken = take_until(limit, extent);
+    place(taken, extent);
+    place_some();
   }
 
   // Walks all nodes and aborts where an invariant does not hold; returns their number. O(n).
   std::size_t check_deep() const noexcept {
-    const std::size_t count = check_run() + check_heap();
+    const std::size_t count = check_run() + check_piles() + check_heap();
     ASSAY_CHECK(count == size_, broken);
     return count;
   }
@@ -154,6 +156,22 @@ class IntrusiveHeap {
       last = at;
     }
     ASSAY_CHECK(run_last_ == last && (last == nullptr || root_ == nullptr || before(*last, *root_)), broken);
+    return count;
+  }
+
+  std::size_t check_piles() const noexcept {
+    ASSAY_CHECK(piles_ == nullptr || run_first_ != nullptr, broken);
+    std::size_t count = 0;
+    const Node* largest = run_last_;  // of the run, then of each pile
+    for (const Node* pile = piles_; pile != nullptr; pile = pile->previous_) {
+      const Node* const below = largest;
+      for (const Node* at = pile; at != nullptr; at = at->child_) {
+        ++count;
+        ASSAY_CHECK(at->heap_ == this && at->child_ != at && before(*below, *at), broken);
+        if (before(*largest, *at)) largest = at;
+      }
+    }
+    ASSAY_CHECK(piles_ == nullptr || root_ == nullptr || before(*largest, *root_), broken);
     return count;
   }
 
@@ -210,39 +228,8 @@ class IntrusiveHeap {
     return all;
   }
 
-  // Takes the top of the heap off, all that is not larger than `limit`, and makes a heap of what hung below it. Returns what
-  // was taken: a pile, linked by `child`. On the way down, a node whose later siblings are still to be visited is kept in a
-  // chain by `previous`.
-  Node* take_until(std::int64_t limit) noexcept {
-    Node* taken = nullptr;
-    Node* rest = nullptr;
-    Node* postponed = nullptr;
-    for (Node* at = std::exchange(root_, nullptr); at != nullptr;) {
-      Node* next = at->next_;
-      if (at->key_ > limit) {
-        at->next_ = rest;
-        rest = at;
-      } else {
-        Node* const child = std::exchange(at->child_, taken);
-        taken = at;
-        if (child != nullptr && next != nullptr) {
-          at->previous_ = postponed;
-          postponed = at;
-        }
-        if (child != nullptr) next = child;
-      }
-      if (next == nullptr && postponed != nullptr) {
-        next = postponed->next_;
-        postponed = postponed->previous_;
-      }
-      at = next;
-    }
-    root_ = meld_siblings(rest);
-    return taken;
-  }
-
-  // Where the nodes of a pile are put that have the same digit: a pile again, linked by `child`, the last one put first. `next`
-  // is the fourth one after: four chains that can be followed at the same time. One would wait for memory at each step.
+  // Nodes in no order, linked by `child`, the last one put first. `next` is the fourth one after: four chains that can be followed
+  // at the same time. One would wait for memory at each step.
   struct Pile {
     Node* first;
     Node* second;
@@ -273,49 +260,79 @@ class IntrusiveHeap {
     return static_cast<std::uint64_t>(node.key_) ^ (std::uint64_t{1} << 63);
   }
 
-  // Of what take_until() returned.
-  static Extent extent_of_all(const Node* pile) noexcept {
-    Extent all;
-    for (const Node* node = pile; node != nullptr; node = node->child_) all.add(*node);
-    return all;
+  // Takes the top of the heap off, all that is not larger than `limit`, and makes a heap of what hung below it. On the way down, a
+  // node whose later siblings are still to be visited is kept in a chain by `previous`, and put when they are.
+  Node* take_until(std::int64_t limit, Extent& extent) noexcept {
+    Pile taken{};
+    Node* rest = nullptr;
+    Node* postponed = nullptr;
+    const auto take = [&](Node& node) {
+      extent.add(node);
+      taken.add(node);
+    };
+    for (Node* at = std::exchange(root_, nullptr); at != nullptr;) {
+      Node* next = at->next_;
+      if (at->key_ > limit) {
+        at->next_ = rest;
+        rest = at;
+      } else if (Node* const child = at->child_; child == nullptr) {
+        take(*at);
+      } else if (next == nullptr) {
+        next = child;
+        take(*at);
+      } else {
+        at->previous_ = std::exchange(postponed, at);
+        next = child;
+      }
+      if (next == nullptr && postponed != nullptr) {
+        Node& above = *std::exchange(postponed, postponed->previous_);
+        next = above.next_;
+        take(above);
+      }
+      at = next;
+    }
+    root_ = meld_siblings(rest);
+    return taken.first;
   }
 
-  // Of a Pile.
-  static Extent extent_of(const Node* pile) noexcept {
-    Extent all;
-    const auto after = [](const Node* node) { return node != nullptr ? node->child_ : nullptr; };
-    const Node* first = pile;
-    const Node* second = after(first);
-    const Node* third = after(second);
-    const Node* fourth = after(third);
+  // Calls visit(Node&), which may put the node elsewhere, for each of a pile.
+  template <class Visit>
+  static void for_each(Node* pile, Visit&& visit) noexcept {
+    const auto after = [](Node* node) { return node != nullptr ? node->child_ : nullptr; };
+    Node* first = pile;
+    Node* second = after(first);
+    Node* third = after(second);
+    Node* fourth = after(third);
     while (first != nullptr) {
-      all.add(*first);
-      const Node* const fifth = first->next_;
+      Node* const fifth = first->next_;
+      visit(*first);
       first = std::exchange(second, std::exchange(third, std::exchange(fourth, fifth)));
     }
-    return all;
   }
 
-  // Makes a pile the run. A large one is distributed into up to 256 by the highest bits in which its keys differ, or, where
-  // they are equal, its sequences, until all are small. Piles wait in a chain, by `previous` of their first nodes, those of
-  // the larger keys in front: so each goes to the beginning of what is sorted already.
-  void sort(Node* all) noexcept {
-    Node* waiting = nullptr;
-    place(all, extent_of_all(all), waiting);
-    while (waiting != nullptr) {
-      Node* const pile = std::exchange(waiting, waiting->previous_);
-      place(pile, extent_of(pile), waiting);
-    }
+  void place_first() noexcept {
+    Node* const pile = std::exchange(piles_, piles_->previous_);
+    Extent extent;
+    for_each(pile, [&](const Node& node) { extent.add(node); });
+    place(pile, extent);
+  }
+  // Until there is a run, if there are piles.
+  void place_some() noexcept {
+    while (run_first_ == nullptr && piles_ != nullptr) place_first();
+  }
+  void place_all() noexcept {
+    while (piles_ != nullptr) place_first();
   }
 
-  void place(Node* pile, const Extent& extent, Node*& waiting) noexcept {
+  // Puts a pile, which is before all others, at the end of the run. A large one is instead distributed into up to 256 by the
+  // highest bits in which its keys differ, or, where they are equal, its sequences.
+  void place(Node* pile, const Extent& extent) noexcept {
     if (extent.count <= few_) {
       insert(pile);
     } else if (extent.low_key != extent.high_key) {
-      distribute(pile, extent.count, waiting, extent.low_key, extent.high_key, [](const Node& node) { return unsigned_key(node); });
+      distribute(pile, extent.count, extent.low_key, extent.high_key, [](const Node& node) { return unsigned_key(node); });
     } else {
-      distribute(pile, extent.count, waiting, extent.low_sequence, extent.high_sequence,
-                 [](const Node& node) { return node.sequence_; });
+      distribute(pile, extent.count, extent.low_sequence, extent.high_sequence, [](const Node& node) { return node.sequence_; });
     }
   }
 
@@ -324,35 +341,34 @@ class IntrusiveHeap {
 
   // Into at most as many as there are nodes, since each costs something, too.
   template <class Value>
-  static void distribute(Node* pile, std::size_t count, Node*& waiting, std::uint64_t low, std::uint64_t high, Value value) noexcept {
+  void distribute(Node* pile, std::size_t count, std::uint64_t low, std::uint64_t high, Value value) noexcept {
     const int digit_bits = std::min(max_digit_bits, width_of(count));
     const int shift = std::max(width_of(high - low) - digit_bits, 0);
     std::array<Pile, std::size_t{1} << max_digit_bits> piles;
     const std::span used = std::span(piles).first(static_cast<std::size_t>((high - low) >> shift) + 1);
     std::fill(used.begin(), used.end(), Pile{});
-    while (pile != nullptr) {
-      Node& node = *std::exchange(pile, pile->child_);
-      ASSAY_UNCHECKED(piles.at(static_cast<std::size_t>((value(node) - low) >> shift))).add(node);
-    }
-    for (const Pile& part : used) {
-      if (part.first == nullptr) continue;
-      part.first->previous_ = waiting;
-      waiting = part.first;
+    for_each(pile, [&](Node& node) { ASSAY_UNCHECKED(piles.at(static_cast<std::size_t>((value(node) - low) >> shift))).add(node); });
+    for (std::size_t at = used.size(); at-- > 0;) {  // the smallest keys come to lie in front
+      Node* const first = used.subspan(at).front().first;
+      if (first == nullptr) continue;
+      first->previous_ = piles_;
+      piles_ = first;
     }
   }
 
-  // Each to its place at the beginning of the run; all that is in the run already is larger.
+  // Each to its place at the end of the run; all that is in the run already is smaller.
   void insert(Node* pile) noexcept {
-    Node* const larger = run_first_;
+    Node* const smaller = run_last_;
     while (pile != nullptr) {
       Node& node = *std::exchange(pile, pile->child_);
-      ASSAY_ASSERT(larger == nullptr || before(node, *larger), broken);
-      Node* left = nullptr;
-      Node* right = run_first_;
-      while (right != larger && before(*right, node)) {
-        left = right;
-        right = right->next_;
+      ASSAY_ASSERT(smaller == nullptr || before(*smaller, node), broken);
+      Node* left = run_last_;
+      Node* right = nullptr;
+      while (left != smaller && before(node, *left)) {
+        right = left;
+        left = left->previous_;
       }
+      if constexpr (requires { node.item_->fetch_ahead(); }) node.item_->fetch_ahead();
       node.child_ = &node;
       node.previous_ = left;
       node.next_ = right;
@@ -367,6 +383,7 @@ class IntrusiveHeap {
 
   ASSAY_HOT void remove(Node& node) noexcept {
     ASSAY_CHECK(node.heap_ == this && size_ > 0, "internal: a heap node was removed from another heap");
+    if (piles_ != nullptr && node.child_ != &node) place_all();  // it may be in one
     if (node.child_ == nullptr) {
       leave_siblings(node);
     } else {
@@ -395,7 +412,7 @@ class IntrusiveHeap {
       (node.previous_ != nullptr ? node.previous_->next_ : run_first_) = node.next_;
       (node.next_ != nullptr ? node.next_->previous_ : run_last_) = node.previous_;
       node.next_ = node.previous_ = nullptr;
-      return;
+      return place_some();
     }
     Node* const below = meld_siblings(child);
     leave_siblings(node);
@@ -405,6 +422,7 @@ class IntrusiveHeap {
   Node* root_ = nullptr;
   Node* run_first_ = nullptr;
   Node* run_last_ = nullptr;
+  Node* piles_ = nullptr;  // the first
   std::size_t size_ = 0;
   std::size_t few_;
   std::uint64_t next_sequence_ = 0;

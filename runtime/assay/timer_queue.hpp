@@ -25,6 +25,8 @@ class Timer final : public HeapNode<Timer> {
 
   bool is_armed() const noexcept { return is_linked(); }
   bool has_fired() const noexcept { return fired_; }
+  // For the heap: it will fire soon.
+  void fetch_ahead() const noexcept { waker_.fetch_ahead(); }
   ASSAY_RUNS_OTHERS void disarm() noexcept ASSAY_NONBLOCKING {
     if (is_linked()) unlink();
     LocalWaker gone = std::move(waker_);

@@ -108,6 +108,10 @@ class BasicWaker {
   // Whether both wake the same task. May say false for two wakers of one task made in different ways.
   bool will_wake(const BasicWaker& other) const noexcept { return raw_ == other.raw_; }
 
+  // What a wake will touch is brought into the cache. A hint, and nothing else.
+  // SAFETY(W1): reads nothing, whatever the data are.
+  void fetch_ahead() const noexcept ASSAY_NONBLOCKING { __builtin_prefetch(raw_.data); }
+
   // What is inside; the reference stays here.
   const RawWaker& as_raw() const noexcept ASSAY_LIFETIMEBOUND { return raw_; }
 

@@ -23,7 +23,7 @@ struct FrameClasses {
   static constexpr bool pass_through = ASSAY_FRAME_POOL_PASS_THROUGH != 0;
   // Level 3 keeps a short queue per class, and hands out a block when that many are behind it.
   static constexpr std::uint32_t quarantine = ASSAY_HARDENING_LEVEL >= 3 ? 16 : 0;
-  static constexpr std::size_t cache_bytes_per_class = std::size_t{4} << 20;
+  static constexpr std::size_t cache_bytes_per_class = std::size_t{64} << 20;
 
   static constexpr std::uint32_t class_of(std::size_t size) noexcept {
     const std::size_t units = (size - 1) / frame_class_bytes;
