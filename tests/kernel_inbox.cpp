@@ -25,7 +25,7 @@ class TestInbox final : public Inbox {
 
  private:
   void raise() noexcept override { ++raised; }
-  void free_orphan(RemoteNode& node) noexcept override { orphans.push_back(&node); }
+  ASSAY_RUNS_OTHERS void free_orphan(RemoteNode& node) noexcept override { orphans.push_back(&node); }
   void destroy_inbox() noexcept override { ++destroyed; }
 };
 

@@ -2,21 +2,18 @@
 // Thread rules: lives on the stack of the polling thread for one poll.
 // Invariants:
 //  (1) The wakers are valid for the whole poll, since the poller keeps the task alive; keeping one means copying it.
-//  (2) depth() counts coroutines that are polled inside each other on the native stack, and never passes max_depth.
+//  (2) depth() counts coroutines that are polled inside each other on the native stack (base/poll_state.hpp).
 #pragma once
 
-#include <cstdint>
-
 #include "assay/audited/raw_waker.hpp"
+#include "assay/base/poll_state.hpp"
 
 namespace assay {
 
 class Executor;
 
-class Context {
+class Context : public audited::PollState {
  public:
-  static constexpr std::uint32_t max_depth = 500;
-
   // A context outside any executor, around a waker that the caller keeps alive. Both waker() and local_waker() wake it.
   // SAFETY(W5): the borrowed wakers point to `waker`, which the caller keeps alive (lifetimebound) for the poll.
   explicit Context(const Waker& waker ASSAY_LIFETIMEBOUND) noexcept
@@ -41,29 +38,13 @@ class Context {
 
   // Wakes the polled task, as local_waker().wake_by_ref() would: it is polled again. Its executor reads that when the poll returns.
   void wake_again() noexcept {
-    executor_ != nullptr ? static_cast<void>(++wakes_) : local_waker().wake_by_ref();
-  }
-  std::uint32_t wakes() const noexcept { return wakes_; }
-
-  std::uint32_t depth() const noexcept { return depth_; }
-
-  // Entered by each coroutine that is polled from outside, left when that poll returns.
-  void enter() noexcept {
-    ASSAY_CHECK(depth_ < max_depth,
-                "join, select or poll nested more than 500 coroutines in each other; co_await them directly or spawn them");
-    ++depth_;
-  }
-  void leave() noexcept {
-    ASSAY_ASSERT(depth_ > 0, "internal: Context::leave without enter");
-    --depth_;
+    executor_ != nullptr ? count_wake() : local_waker().wake_by_ref();
   }
 
  private:
   audited::Borrowed<Waker> waker_;
   audited::Borrowed<LocalWaker> local_waker_;
   Executor* executor_;
-  std::uint32_t depth_ = 0;
-  std::uint32_t wakes_ = 0;
 };
 
 }  // namespace assay

@@ -25,6 +25,11 @@
 #define ASSAY_RUNS_OTHERS __attribute__((no_sanitize("realtime")))
 #define ASSAY_UNCHECKED(...) (::assay::audited::unchecked([&]() -> decltype((__VA_ARGS__)) { return __VA_ARGS__; }))
 
+#if __has_feature(realtime_sanitizer)
+#include <sanitizer/rtsan_interface.h>
+#define ASSAY_WITH_RTSAN 1
+#endif
+
 namespace assay::audited {
 
 #pragma clang diagnostic push
