@@ -37,6 +37,22 @@ struct Bare {
 }
 [[gnu::noinline]] Bare empty() { co_return; }
 
+// So many at the same time: what spawning as many costs in memory alone.
+void create_all(Run& run, std::uint64_t count) {
+  std::vector<Bare> all;
+  all.reserve(count);
+  run.start();
+  for (std::uint64_t left = run.operations() / count; left > 0; --left) {
+    for (std::uint64_t i = 0; i < count; ++i) all.push_back(empty());
+    for (Bare& each : all) {
+      each.handle.resume();
+      each.handle.destroy();
+    }
+    all.clear();
+  }
+  run.stop();
+}
+
 void resume(Run& run, std::uint64_t count) {
   std::vector<Bare> all;
   for (std::uint64_t i = 0; i < count; ++i) all.push_back(endless());
@@ -335,29 +351,30 @@ void echo(Run& run, std::uint64_t connections) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_program(CONTENDER,
-                            {
-                                {"resume/1", resume, 1, 1},
-                                {"resume/1000", resume, 1000, 1000},
-                                {"create_destroy", create_destroy},
-                                {"indirect_call", indirect_call},
-                                {"list_push_pop", list_push_pop, 1000},
-                                {"malloc_free", malloc_free, 96},
-                                {"atomic_add", atomic_add},
-                                {"clock_read", clock_read},
-                                {"futex_round_trip", futex_round_trip},
-                                {"eventfd_round_trip", eventfd_round_trip},
-                                {"poll/1", poll_idle, 1},
-                                {"poll/1000", poll_idle, 1000},
-                                {"epoll_wait/1", epoll_idle, 1},
-                                {"epoll_wait/1000", epoll_idle, 1000},
-                                {"wake_parked", wake_parked},
-                                {"wake_parked_futex", wake_parked_futex},
-                                {"wake_busy", wake_busy},
-                                {"wake_redundant", wake_redundant},
-                                {"echo/1", echo, 1},
-                                {"echo/100", echo, 100},
-                                {"fd_wait/10000", fd_wait, 10000},
-                            },
-                            argc, argv);
+  std::vector<bench::Row> rows = {
+      {"resume/1", resume, 1, 1},
+      {"resume/1000", resume, 1000, 1000},
+      {"create_destroy", create_destroy},
+      {"indirect_call", indirect_call},
+      {"list_push_pop", list_push_pop, 1000},
+      {"malloc_free", malloc_free, 96},
+      {"atomic_add", atomic_add},
+      {"clock_read", clock_read},
+      {"futex_round_trip", futex_round_trip},
+      {"eventfd_round_trip", eventfd_round_trip},
+      {"poll/1", poll_idle, 1},
+      {"poll/1000", poll_idle, 1000},
+      {"epoll_wait/1", epoll_idle, 1},
+      {"epoll_wait/1000", epoll_idle, 1000},
+      {"wake_parked", wake_parked},
+      {"wake_parked_futex", wake_parked_futex},
+      {"wake_busy", wake_busy},
+      {"wake_redundant", wake_redundant},
+      {"echo/1", echo, 1},
+      {"echo/100", echo, 100},
+      {"fd_wait/10000", fd_wait, 10000},
+  };
+  bench::add_sizes(rows, "bare_create", create_all, 1);
+  bench::add_sizes(rows, "bare_resume", resume, 4);
+  return bench::run_program(CONTENDER, rows, argc, argv);
 }

@@ -30,6 +30,7 @@ import report  # noqa: E402
 CONTENDERS = ["limits", "assay", "assay-fast", "asio", "libuv", "tokio", "smol", "naive"]
 STRUCTURES = "timer-structures"  # no contender: what else the timers could be kept in
 GROWTH = ["spawn_join", "yield", "timer", "channel"]  # for assay alone
+BARE_GROWTH = ["bare_create", "bare_resume"]  # of limits: the same memory, without a runtime
 GROWTH_SIZES = [1000, 10_000, 100_000, 1_000_000, 10_000_000]
 GROWTH_BYTES = 600  # memory for each task, timer or message of a growth row, at most
 SLOWDOWN = 60       # callgrind's, about
@@ -339,8 +340,9 @@ def main():
 
     rows = read_rows(os.path.join(options.root, "bench", "rows.tsv"))
     known = {row.name for row in rows}
-    growth = [Row(f"{family}/{size}", "auto", "-", "no", "-", "-", "growth", growth=True) for family in GROWTH for size in settings.sizes]
-    limits = [Row(name, "auto", "-", "no", "-", "-", "limit") for name in programs["limits"].steps if name not in known] \
+    growth = [Row(f"{family}/{size}", "auto", "-", "no", "-", "-", "growth", growth=True) for family in GROWTH + BARE_GROWTH for size in settings.sizes]
+    limits = [Row(name, "auto", "-", "no", "-", "-", "limit") for name in programs["limits"].steps
+              if name not in known and name.split("/")[0] not in BARE_GROWTH] \
         if "limits" in programs else []
     structures, structure_rows = None, []
     path = os.path.join(out, "bench", f"bench_{STRUCTURES}")
@@ -358,7 +360,8 @@ def main():
 
     def of(row):
         if row.growth:
-            return [programs["assay"]]
+            name = "limits" if row.name.split("/")[0] in BARE_GROWTH else "assay"
+            return [programs[name]] if name in programs else []
         if row in structure_rows:
             return [structures]
         return [p for p in programs.values() if row.name in p.steps]
@@ -407,7 +410,7 @@ def main():
             if row.system:
                 tasks.append(("system_calls", count_system_calls, program, row))
     for row in growth:
-        if wanted(row) and int(row.name.split("/")[1]) <= 1_000_000:
+        if wanted(row) and int(row.name.split("/")[1]) <= 1_000_000 and row.name.split("/")[0] in GROWTH:
             tasks.append(("allocations", count_allocations, programs["assay"], row))
     say(f"{len(tasks)} counts: instructions, allocations, system calls")
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

@@ -139,10 +139,11 @@ def structures(data):
 def growth(data):
     sizes = sorted({int(name.split("/")[1]) for name in data["growth"]})
     families = list(dict.fromkeys(name.split("/")[0] for name in data["growth"]))
-    names = {"yield": "yield (a wake and a poll)"}
-    table = Table("assay, ns per operation, by number", *(f"{size:,}" for size in sizes), "last / first")
+    names = {"yield": "yield (a wake and a poll)", "bare_create": "limits: create, resume and destroy", "bare_resume": "limits: resume"}
+    table = Table("ns per operation, by number", *(f"{size:,}" for size in sizes), "last / first")
     for family in families:
-        values = [data["growth"].get(f"{family}/{size}", {}).get("assay", {}).get("ns") for size in sizes]
+        found = [data["growth"].get(f"{family}/{size}", {}) for size in sizes]
+        values = [each.get("assay", each.get("limits", {})).get("ns") for each in found]
         known = [v for v in values if v is not None]
         if known:
             table.add(names.get(family, family), *(short(v) for v in values), f"{known[-1] / known[0]:.2f}" if len(known) > 1 else "-")
