@@ -230,8 +230,9 @@ class [[nodiscard("an Async does nothing until it is awaited, polled or spawned"
   detail::CoroutineOf<promise_type> coroutine_;
 };
 
-// Gives back to the system what this thread has kept of ended coroutines to use again: at most 64 MiB for each size of frame. Any
-// thread; coroutines that are alive are not concerned. O(kept frames). A thread does the same when it ends.
+// Gives back to the system what this thread has kept of ended coroutines to use again: as much as it has needed at one time, and of
+// what other threads made at most 64 MiB for each size. Any thread; coroutines that are alive are not concerned. O(kept frames). A
+// thread does the same when it ends.
 inline void trim_frames() noexcept { audited::trim_frame_pool(); }
 
 template <class T>

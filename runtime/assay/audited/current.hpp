@@ -31,6 +31,7 @@ struct FrameCache {
   };
   std::array<FrameChain, frame_class_count> chains{};
   FramePoolStats stats{};
+  std::int64_t owned = 0;  // blocks that this thread took from the system, less those that it gave back
   State state = State::untouched;
 };
 

@@ -13,7 +13,10 @@ namespace {
 
 void give_back(FrameBlock* block, std::uint32_t frame_class) noexcept {
   // SAFETY(M2, M7): a block of the pool that is in no chain any more; a large one was never poisoned.
-  if (frame_class != FrameClasses::large) unpoison(block + 1, FrameClasses::bytes_of(frame_class));
+  if (frame_class != FrameClasses::large) {
+    unpoison(block + 1, FrameClasses::bytes_of(frame_class));
+    --this_thread().frames.owned;
+  }
   // SAFETY(M8): came from ::operator new in make_frame(), and is in no chain any more.
   ::operator delete(block);
 }
@@ -46,15 +49,19 @@ void* make_frame(std::size_t size) {
   const std::size_t bytes = frame_class == FrameClasses::large ? size : FrameClasses::bytes_of(frame_class);
   auto* const block = ::new (::operator new(sizeof(FrameBlock) + bytes)) FrameBlock{nullptr, FrameBlock::free | frame_class};
   ++cache.stats.allocated;
-  if (frame_class != FrameClasses::large) poison(block + 1, bytes);
+  if (frame_class != FrameClasses::large) {
+    poison(block + 1, bytes);
+    ++cache.owned;
+  }
   return frame_in(block, frame_class, size);
 }
 
 // SAFETY(M1, M7): the block was given back by its frame's end, whose bytes are ours.
 void put_away(FrameBlock* block, std::uint32_t frame_class) noexcept {
   FrameCache& cache = this_thread().frames;
-  if (frame_class == FrameClasses::large || cache.state == FrameCache::State::closed ||
-      cache.chains.at(frame_class).count >= FrameClasses::limit(frame_class)) {
+  if (frame_class == FrameClasses::large || cache.state == FrameCache::State::closed) return give_back(block, frame_class);
+  const std::uint32_t kept = cache.chains.at(frame_class).count;
+  if (kept >= FrameClasses::limit(frame_class) && (FrameClasses::quarantine != 0 || kept >= cache.owned)) {
     return give_back(block, frame_class);
   }
   if (cache.state == FrameCache::State::untouched) register_reaper();

@@ -4,7 +4,8 @@
 // Invariants:
 //  (1) A header before each block holds a mark that says its class, and taken or free: freeing twice or freeing a foreign
 //      pointer aborts.
-//  (2) A cached block's bytes are poisoned, but for its header. At most cache_bytes_per_class are kept per class.
+//  (2) A cached block's bytes are poisoned, but for its header. At most cache_bytes_per_class are kept per class, or as many blocks
+//      as the thread itself took from the system, if those are more: so one thread's frames do not pile up in another's cache.
 //  (3) At hardening level 3 a class hands out its oldest block, and only when it has kept `quarantine` of them.
 //  (4) In pass-through mode (ASSAY_FRAME_POOL_PASS_THROUGH, for sanitizer builds) every block goes to operator new.
 //  (5) Class c holds blocks of (c + 1) * frame_class_bytes bytes; class `large` is never cached. A frame is freed with the size
