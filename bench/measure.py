@@ -52,8 +52,10 @@ def say(text):
 
 
 class Row:
-    def __init__(self, name, operations, callgrind, system, limit, goal, text, growth=False):
-        self.name, self.text, self.growth = name, text, growth
+    def __init__(self, name, operations, callgrind, system, limit, goal, text, growth=None):
+        self.name, self.text = name, text
+        self.growth = growth  # of a growth row: the program that has it
+        self.size = int(name.split("/")[1]) if growth else None
         self.operations = None if operations == "auto" else int(operations)
         self.callgrind = None if callgrind == "-" else int(callgrind)
         self.system = system == "yes"
@@ -343,7 +345,8 @@ def main():
 
     rows = read_rows(os.path.join(options.root, "bench", "rows.tsv"))
     known = {row.name for row in rows}
-    growth = [Row(f"{family}/{size}", "auto", "-", "no", "-", "-", "growth", growth=True) for family in GROWTH + BARE_GROWTH for size in settings.sizes]
+    growth = [Row(f"{family}/{size}", "auto", "-", "no", "-", "-", "growth", growth=name)
+              for name, families in (("assay", GROWTH), ("limits", BARE_GROWTH)) for family in families for size in settings.sizes]
     limits = [Row(name, "auto", "-", "no", "-", "-", "limit") for name in programs["limits"].steps
               if name not in known and name.split("/")[0] not in BARE_GROWTH] \
         if "limits" in programs else []
@@ -363,8 +366,7 @@ def main():
 
     def of(row):
         if row.growth:
-            name = "limits" if row.name.split("/")[0] in BARE_GROWTH else "assay"
-            return [programs[name]] if name in programs else []
+            return [programs[row.growth]] if row.growth in programs else []
         if row in structure_rows:
             return [structures]
         return [p for p in programs.values() if row.name in p.steps]
@@ -385,7 +387,7 @@ def main():
         parser.error("no row of this name; they are in bench/rows.tsv")
     growth_results = {}
     for number, (kind, row) in enumerate(all_rows, 1):
-        if row.growth and available_bytes() < int(row.name.split("/")[1]) * GROWTH_BYTES:
+        if row.growth and available_bytes() < row.size * GROWTH_BYTES:
             skipped.append(f"{row.name}: not enough memory")
             say(f"left out: {skipped[-1]}")
             continue
@@ -413,7 +415,7 @@ def main():
             if row.system:
                 tasks.append(("system_calls", count_system_calls, program, row))
     for row in growth:
-        if wanted(row) and int(row.name.split("/")[1]) <= 1_000_000 and row.name.split("/")[0] in GROWTH:
+        if wanted(row) and row.growth == "assay" and row.size <= 1_000_000:
             tasks.append(("allocations", count_allocations, programs["assay"], row))
     say(f"{len(tasks)} counts: instructions, allocations, system calls")
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

@@ -8,7 +8,7 @@
 //                                  a library that promises nothing
 //
 // RealtimeSanitizer watches all that runs inside a function of the first kind, and inside a user's own that is marked so: there
-// it reports also what stands in ASSAY_UNCHECKED. Nothing is hidden from it.
+// it reports also what stands in ASSAY_UNCHECKED. Nothing is hidden from it but the write of last words (system.cpp).
 // Thread rules: none.
 // Invariants:
 //  (1) Every macro here may expand to nothing, or to its argument: no behaviour hangs on it.
