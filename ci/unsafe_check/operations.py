@@ -154,6 +154,16 @@ def is_mutable(kind):
     return not (kind.is_const_qualified() or canonical.is_const_qualified())
 
 
+def qualified_name(cursor):
+    """The name with the classes around it, and without namespaces and template arguments."""
+    names, parent = [re.sub(r"\((anonymous|unnamed) (\w+) at .*", r"(\2)", cursor.spelling)], cursor.semantic_parent
+    while parent is not None and parent.kind in CLASSES:
+        if not parent.is_anonymous():
+            names.append(parent.spelling)
+        parent = parent.semantic_parent
+    return "::".join(re.sub(r"(?<=\w)<.*", "", name) for name in reversed(names))
+
+
 def init_captures(lambda_tokens):
     """The name tokens of the init-captures in a lambda expression's tokens."""
     depth, item = 0, []
@@ -178,6 +188,7 @@ class Finder:
         self.unsafe_names = unsafe_names
         self.found = set()              # (path, line, kind)
         self.regions = {}               # path -> set of (first, last, is_definition)
+        self.owners = {}                # path -> set of (first, last, is_function, name): what a line belongs to
         self._pending, self._seen = [], set()
         self._captures = {}             # (path, offset) -> line of the init-captures that were not walked yet
         self._unsafe = {}
@@ -260,6 +271,8 @@ class Finder:
             first = source.first_line(start.offset)
         whole = definition or (declaration and not statement)  # what is not whole may be 30 lines long at most
         self.regions.setdefault(place[0], set()).add((first, last, whole))
+        if declaration and cursor.spelling and cursor.kind != C.UNEXPOSED_DECL:
+            self.owners.setdefault(place[0], set()).add((first, last, cursor.kind in FUNCTIONS, qualified_name(cursor)))
 
     def _note_instantiations(self, cursor):
         if cursor.kind in (C.DECL_REF_EXPR, C.MEMBER_REF_EXPR, C.CALL_EXPR):

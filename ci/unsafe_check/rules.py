@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import clang19
 from clang19 import cindex
@@ -32,6 +32,7 @@ class Operation:
     kind: str
     tags: tuple = ()
     text: str = ""
+    owner: str = ""       # the function, or where there is none the declaration, that it stands in
 
 
 @dataclass(frozen=True, order=True)
@@ -49,6 +50,7 @@ class Report:
     findings: list
     tags: dict            # identifier -> (file, line) of its first use
     code_lines: int
+    owners: dict = field(default_factory=dict)  # name -> its tokens, of those in which an operation stands
 
 
 class Project:
@@ -153,10 +155,13 @@ def check_file(project, path, elsewhere):
     finder.found -= strays
 
     audited = project.is_audited(path)
-    operations = []
+    operations, owners = [], {}
     for _, line, kind in sorted(finder.found):
         tags = _tags_for(source, finder.regions.get(path, set()), line) if audited else ()
-        operations.append(Operation(name, line, kind, tags, source.line(line)))
+        owner, extents = _owner_of(source, finder.owners.get(path, set()), line)
+        owners.setdefault(owner, set()).update(extents)
+        operations.append(Operation(name, line, kind, tags, source.line(line), owner))
+    owners = {owner: " ".join(source.code_text(first, last) for first, last in sorted(extents)) for owner, extents in owners.items()}
     findings += _judge(project, source, name, audited, operations)
     findings += _judge_includes(project, source, name, audited)
     used = {}
@@ -166,7 +171,7 @@ def check_file(project, path, elsewhere):
     for tag in source.tags() if audited else ():
         if not tag.used:
             findings.append(Finding(name, tag.line, "tag covers no operation", ",".join(tag.names)))
-    return Report(operations, findings, used, len(source.code_lines) if audited else 0), strays
+    return Report(operations, findings, used, len(source.code_lines) if audited else 0, owners), strays
 
 
 def _left_out(unit, path):
@@ -209,6 +214,23 @@ def _tags_for(source, regions, line):
     for tag in found:
         tag.used = True
     return tuple(sorted({n for t in found for n in t.names}))
+
+
+def _owner_of(source, owners, line):
+    """(name, extents) of the outermost function around a line, or else of the innermost declaration or macro. Functions of one
+    name have the extents of all of them: overloads are audited together."""
+    around = [o for o in owners if o[0] <= line <= o[1]]
+    functions = [o for o in around if o[2]]
+    if functions:
+        name = max(functions, key=lambda o: o[1] - o[0])[3]
+        return name, {(o[0], o[1]) for o in owners if o[3] == name and o[2]}
+    for first, last, word, body in source.directives:
+        if first <= line <= last:
+            return f"#{word} {body[0].text if body else ''}".strip(), {(first, last)}
+    if around:
+        first, last, _, name = min(around, key=lambda o: o[1] - o[0])
+        return name, {(first, last)}
+    return "(top of the file)", {(line, line)}
 
 
 def _judge(project, source, name, audited, operations):

@@ -173,6 +173,10 @@ class SourceFile:
     def line(self, number):
         return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
 
+    def code_text(self, first, last):
+        """The code of these lines, as tokens: layout and comments do not count."""
+        return " ".join(t.text for t in self.code if first <= t.line <= last)
+
     def token_index(self, offset):
         return bisect.bisect_left(self._plain_offsets, offset)
 

@@ -1,0 +1,257 @@
+"""The ledger of the audit: reading its rows, and the rules that join them to the code, to what ran, and to SAFETY.md.
+
+Each rule is a function that yields one line for each place where it is broken. ci/audit calls them; ci/checks/audit-selftest shows
+each of them fail.
+"""
+
+import glob
+import hashlib
+import os
+import re
+import subprocess
+import tomllib
+
+EVIDENCE = {"T": "tests/{}.cpp", "P": "property-tests/{}.cpp", "F": "fuzz/{}.cpp", "M": "tests/models/{}.cpp",
+            "C": "tests/compile_fail/{}.cpp", "K": "sanitizer-scripts/canaries/{}.cpp"}
+RUNS = ("T", "P", "F", "M")  # evidence of which the lines that it executed are known
+FIELDS = {"obligation", "invariant", "established", "checks", "unchecked", "also", "mutants", "no_mutant", "signed", *EVIDENCE}
+LISTS = {"established", "checks", "mutants", "signed", *EVIDENCE}
+AUDITED = "runtime/assay/audited/"
+BEGIN, END = "<!-- written by ci/audit: {} -->\n", "<!-- end -->\n"
+
+
+class Ledger:
+    def __init__(self, root):
+        self.root = root
+        self.path = os.path.join(root, "ci", "ledger", "rows.toml")
+        with open(self.path, "rb") as stream:
+            content = tomllib.load(stream)
+        self.families = content.pop("family", [])
+        self.rows = content
+
+    def sign(self, names, signatures):
+        """Writes the signatures of these rows into the file, and touches nothing else in it."""
+        with open(self.path, encoding="utf-8") as stream:
+            text = stream.read()
+        for name in names:
+            lines = "".join(f'  "{line}",\n' for line in signatures[name])
+            pattern = re.compile(rf"(^\[{name}\]\n(?:(?!^\[).*\n)*?)signed = \[[^\]]*\]", re.MULTILINE)
+            text, count = pattern.subn(lambda match: f"{match[1]}signed = [\n{lines}]", text)
+            if count != 1:
+                raise ValueError(f"row {name} has no field `signed`")
+        with open(self.path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def signatures(survey):
+    """tag -> the lines that sign it: file, function, digest of its code."""
+    found = {}
+    for operation in survey.operations:
+        for tag in operation.tags:
+            file = operation.file.removeprefix(AUDITED)
+            found.setdefault(tag, set()).add(f"{file}: {operation.owner} {digest(survey.owners[(operation.file, operation.owner)])}")
+    return {tag: sorted(lines) for tag, lines in found.items()}
+
+
+# ---- rules
+
+def whole(ledger, tags):
+    """A row for each tag and a tag for each row; each row says what it must."""
+    letters = "".join(family.get("letters", "") for family in ledger.families)
+    for tag, (file, line) in sorted(tags.items()):
+        if tag not in ledger.rows:
+            yield f"{file}:{line}: tag {tag} has no row in the ledger"
+    for name, row in ledger.rows.items():
+        if name not in tags:
+            yield f"row {name}: no operation has this tag"
+        if name[0] not in letters:
+            yield f"row {name}: no family has its letter"
+        for field in sorted(set(row) - FIELDS):
+            yield f"row {name}: unknown field '{field}'"
+        for field in sorted(LISTS & set(row)):
+            if not isinstance(row[field], list) or not all(isinstance(each, str) for each in row[field]):
+                yield f"row {name}: '{field}' is no list of strings"
+        for field in ("obligation", "invariant"):
+            if not row.get(field):
+                yield f"row {name}: says no {field}"
+        for field, instead in (("checks", "unchecked"), ("mutants", "no_mutant")):
+            if bool(row.get(field)) == bool(row.get(instead)):
+                yield f"row {name}: wants `{field}`, or `{instead}` with the reason, and not both"
+        if not any(row.get(kind) for kind in EVIDENCE):
+            yield f"row {name}: no evidence"
+
+
+def checks_exist(ledger):
+    """Each message named as a check is one that the runtime can give."""
+    texts = []
+    for path in sorted(glob.glob(os.path.join(ledger.root, "runtime", "**", "*.?pp"), recursive=True)):
+        with open(path, encoding="utf-8") as stream:
+            texts.append(stream.read())
+    runtime = "\n".join(texts)
+    for name, row in ledger.rows.items():
+        for message in row.get("checks", []):
+            if f'"{message}"' not in runtime:
+                yield f"row {name}: the runtime has no message \"{message}\""
+
+
+def evidence_exists(ledger):
+    for name, row in ledger.rows.items():
+        for kind, place in EVIDENCE.items():
+            for each in row.get(kind, []):
+                if not os.path.exists(os.path.join(ledger.root, place.format(each))):
+                    yield f"row {name}: its evidence {kind} {each} does not exist ({place.format(each)})"
+
+
+def signed(ledger, survey):
+    """What was audited is what stands there now."""
+    now = signatures(survey)
+    for name, row in ledger.rows.items():
+        before, after = set(row.get("signed", [])), set(now.get(name, []))
+        if not before:
+            yield f"row {name}: was never signed; audit it, then: ci/audit --sign {name}"
+            continue
+        changed = {line.rsplit(" ", 1)[0] for line in before ^ after}
+        if changed:
+            yield f"re-audit {name}: {'; '.join(sorted(changed))} changed since it was signed; then: ci/audit --sign {name}"
+
+
+def executed(ledger, survey, lines):
+    """Each evidence of a row executed one of its operations, and each operation was executed by evidence of its row.
+
+    `lines`: {"T kernel_slab": {"slab_chunk.hpp": [12, ...]}, ..., "code": {file: [...]}}; `code` are the lines that can be executed.
+    """
+    code = {file: set(numbers) for file, numbers in lines["code"].items()}
+    operations = {}
+    for operation in survey.operations:
+        file = operation.file.removeprefix(AUDITED)
+        if operation.line in code.get(file, ()):
+            for tag in operation.tags:
+                operations.setdefault(tag, set()).add((file, operation.line))
+    for name, row in ledger.rows.items():
+        wanted, seen = operations.get(name, set()), set()
+        ran = 0
+        for kind in RUNS:
+            for each in row.get(kind, []):
+                if f"{kind} {each}" not in lines:
+                    yield f"row {name}: its evidence {kind} {each} did not run"
+                    continue
+                ran += 1
+                of = lines[f"{kind} {each}"]
+                touched = {(file, line) for file, line in wanted if line in of.get(file, ())}
+                if wanted and not touched:
+                    yield f"row {name}: its evidence {kind} {each} executes none of its operations"
+                seen |= touched
+        for file, line in sorted(wanted - seen) if ran else ():
+            yield f"row {name}: no evidence of it executes {file}:{line}"
+
+
+def mutants_died(ledger, survey):
+    """Each mutant that a row names is in the row's files, applies, and was caught as it stands; `died` is mutants/died.tsv."""
+    folder = os.path.join(ledger.root, "mutants")
+    died, path = {}, os.path.join(folder, "died.tsv")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as stream:
+            died = dict(line.split("\t")[:2] for line in stream.read().splitlines()[1:])
+    files = {}
+    for operation in survey.operations:
+        for tag in operation.tags:
+            files.setdefault(tag, set()).add(os.path.basename(operation.file))
+    for name, row in ledger.rows.items():
+        for mutant in row.get("mutants", []):
+            patch = os.path.join(folder, f"{mutant}.patch")
+            if not os.path.exists(patch):
+                yield f"row {name}: its mutant {mutant} does not exist"
+                continue
+            with open(patch, encoding="utf-8") as stream:
+                text = stream.read()
+            touched = {os.path.basename(file) for file in re.findall(r"^\+\+\+ b/(.*)$", text, re.MULTILINE)}
+            if not touched & (files.get(name, set()) | set(row.get("established", []))):
+                yield f"row {name}: its mutant {mutant} changes none of its files"
+    for patch in sorted(glob.glob(os.path.join(folder, "*.patch"))):
+        mutant = os.path.basename(patch).removesuffix(".patch")
+        done = subprocess.run(["git", "apply", "--check", "-p1", patch], cwd=ledger.root, capture_output=True, text=True,
+                              env={**os.environ, "GIT_CEILING_DIRECTORIES": os.path.dirname(ledger.root)})
+        if done.returncode != 0:
+            yield f"mutant {mutant}: its patch does not apply any more: {done.stderr.strip().splitlines()[0] if done.stderr else ''}"
+        elif mutant not in died:
+            yield f"mutant {mutant}: was never seen to die; mutants/run --record {mutant}"
+        elif died[mutant] != mutant_digest(ledger.root, patch):
+            yield f"mutant {mutant}: it or its test changed since it died; mutants/run --record {mutant}"
+
+
+def mutant_digest(root, patch):
+    """Of a mutant and the test that must catch it."""
+    with open(patch, encoding="utf-8") as stream:
+        text = stream.read()
+    test = re.search(r"^test: ([^,\n]*)", text, re.MULTILINE)
+    path = os.path.join(root, "tests", f"{test[1].strip()}.cpp") if test else ""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as stream:
+            text += stream.read()
+    return digest(text)
+
+
+def tables_fresh(ledger, survey):
+    path = os.path.join(ledger.root, "SAFETY.md")
+    with open(path, encoding="utf-8") as stream:
+        before = stream.read()
+    after, missing = written(ledger, survey, before)
+    for name in missing:
+        yield f"SAFETY.md has no place for the table '{name}' ({BEGIN.format(name).strip()})"
+    if after != before:
+        yield "SAFETY.md: its tables are stale; ci/audit --write writes them"
+
+
+# ---- tables
+
+def evidence_of(row):
+    parts = [f"{kind} {', '.join(row[kind])}" for kind in EVIDENCE if row.get(kind)]
+    if row.get("also"):
+        parts.append(row["also"])
+    return "; ".join(parts)
+
+
+def tables(ledger, survey):
+    """name -> Markdown: the matrix, and the inventory of operations."""
+    places = {}
+    for operation in survey.operations:
+        for tag in operation.tags:
+            places.setdefault(tag, {}).setdefault(operation.file.removeprefix(AUDITED), set()).add((operation.line, operation.kind))
+    matrix = []
+    for family in ledger.families:
+        matrix.append(f"\n### {family['title']}\n\n"
+                      "| ID | where, and how many operations | obligation | invariant that discharges it | checked at run time | evidence | mutants |\n"
+                      "|---|---|---|---|---|---|---|\n")
+        for name, row in ledger.rows.items():
+            if name[0] not in family["letters"]:
+                continue
+            where = ", ".join(f"{file} {len(found)}" for file, found in sorted(places.get(name, {}).items()))
+            checks = "; ".join(f"\"{each.strip()}\"" for each in row.get("checks", [])) or f"no: {row.get('unchecked', '')}"
+            mutants = ", ".join(row.get("mutants", [])) or f"none: {row.get('no_mutant', '')}"
+            cells = [name, where, row["obligation"], row["invariant"], checks, evidence_of(row), mutants]
+            matrix.append("| " + " | ".join(cells) + " |\n")
+    kinds = {}
+    for operation in survey.operations:
+        kinds.setdefault(operation.kind.split(" (")[0], []).append(operation)
+    inventory = ["| kind of operation | number | files |\n|---|---|---|\n"]
+    for kind, found in sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0])):
+        files = sorted({operation.file.removeprefix(AUDITED) for operation in found})
+        inventory.append(f"| {kind} | {len(found)} | {', '.join(files)} |\n")
+    inventory.append(f"| all | {len(survey.operations)} | {survey.code_lines} lines of code |\n")
+    return {"matrix": "".join(matrix), "inventory": "".join(inventory)}
+
+
+def written(ledger, survey, text):
+    """SAFETY.md with its tables as they should be, and the names of those that have no place in it."""
+    missing = []
+    for name, table in tables(ledger, survey).items():
+        begin = BEGIN.format(name)
+        pattern = re.compile(re.escape(begin) + r"(?:(?!<!-- ).*\n)*" + re.escape(END))
+        text, count = pattern.subn(lambda _: begin + table + END, text)
+        if count != 1:
+            missing.append(name)
+    return text, missing
