@@ -86,6 +86,45 @@ TEST_CASE("a task cancels itself", "[cancel]") {
   CHECK(ledger.leftovers().empty());
 }
 
+TEST_CASE("a future drops the handle of its own task as it ends", "[cancel][task]") {
+  const Kind kind = ANY_KIND();
+  const Then then = GENERATE(Then::ready, Then::pending, Then::throws);
+  CAPTURE(kind, then);
+
+  Ledger ledger;
+  std::exception_ptr unhandled;
+  ExecutorOptions options;
+  options.on_unhandled = [&](const TaskInfo&, std::exception_ptr error) { unhandled = error; };
+  Executor executor(options);
+  Probe probe(executor, ledger);
+  JoinHandle<Counted> handle;
+  int destroyed = 0;
+  ScriptedFuture<Counted> script(
+      ledger,
+      [&](Context&) -> Poll<Counted> {
+        if (then == Then::throws) throw std::runtime_error("thrown on purpose");
+        if (then == Then::ready) return Ready(Counted(ledger, 42));
+        handle.cancel();
+        return Pending;
+      },
+      [&] {
+        ++destroyed;
+        handle = JoinHandle<Counted>();  // the task is DONE, and runs
+      });
+  handle = spawn_as(executor, kind, std::move(script));
+  CHECK(executor.run_until_stalled() == 1);
+  CHECK(destroyed == 1);
+  CHECK(probe.step() == Step{.spawned = 1,
+                             .polls = 1,
+                             .completed = then == Then::ready ? 1U : 0U,
+                             .threw = then == Then::throws ? 1U : 0U,
+                             .cancelled = then == Then::pending ? 1U : 0U,
+                             .freed = 1,
+                             .enqueued = 1});
+  CHECK(unhandled == nullptr);  // the handle was dropped: the task was cancelled
+  CHECK(ledger.leftovers().empty());
+}
+
 TEST_CASE("a task detaches itself while it is polled", "[cancel][task]") {
   const Kind kind = ANY_KIND();
   const Then then = GENERATE(Then::ready, Then::pending, Then::throws);

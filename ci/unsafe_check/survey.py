@@ -15,11 +15,16 @@ class Survey:
     project: object
     sources: list                                   # paths of the runtime's files
     operations: list                                # all rules.Operation, sorted
-    findings: list                                  # sorted, each once
+    found: list                                     # what breaks a rule in the code itself
     tags: dict                                      # identifier -> (file, line) of its first use
     owners: dict                                    # (file, name) -> tokens of the function or declaration
     code_lines: int                                 # of audited/
     notes: list = field(default_factory=list)
+
+    @property
+    def findings(self):
+        """What breaks a rule in the code or in SAFETY.md as it is now, each once."""
+        return sorted({*self.found, *rules.check_matrix(self.project, self.tags)})
 
 
 def _instantiate(job):
@@ -68,9 +73,8 @@ def survey(root):
         for identifier, place in report.tags.items():
             tags.setdefault(identifier, place)
         owners.update({(project.name(source), owner): text for owner, text in report.owners.items()})
-    findings += rules.check_matrix(project, tags)
     code_lines = sum(report.code_lines for report, _ in results)
     if code_lines > rules.LIMIT:
         findings.append(Finding("runtime/assay/audited", 1, f"{code_lines} code lines, limit {rules.LIMIT}"))
     operations = sorted(o for report, _ in results for o in report.operations)
-    return Survey(project, sources, operations, sorted(set(findings)), tags, owners, code_lines, notes)
+    return Survey(project, sources, operations, findings, tags, owners, code_lines, notes)
