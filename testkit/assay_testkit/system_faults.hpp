@@ -60,8 +60,8 @@ class SystemFaults {
   SystemFaults(const SystemFaults&) = delete;
   SystemFaults& operator=(const SystemFaults&) = delete;
 
-  // From now on `successes` calls of this kind are made, then `times` calls fail with `error`, without being made (a
-  // failing close closes, as on Linux).
+  // From now on `successes` calls of this kind are made, then `times` calls fail with `error`, without being made (but a
+  // failing close closes, as on Linux, and an eventfd that says EAGAIN to a write is readable).
   void fail(SystemCall call, int error, std::uint64_t successes = 0, std::uint64_t times = 1) {
     Plan& plan = plan_of(call);
     plan.error = error;
@@ -193,7 +193,13 @@ constinit inline const audited::SystemCalls SystemFaults::table{
       return fails(SystemCall::read) ? ssize_t{-1} : audited::real_system_calls().read(fd, bytes, shortened(size));
     },
     [](int fd, const void* bytes, std::size_t size) {
-      return fails(SystemCall::write) ? ssize_t{-1} : audited::real_system_calls().write(fd, bytes, shortened(size));
+      if (!fails(SystemCall::write)) return audited::real_system_calls().write(fd, bytes, shortened(size));
+      // An eventfd that is full is readable: it says EAGAIN to a write that was not needed.
+      if (errno == EAGAIN && size == sizeof(std::uint64_t)) {
+        static_cast<void>(!audited::real_system_calls().write(fd, bytes, size));
+        errno = EAGAIN;
+      }
+      return ssize_t{-1};
     },
     [](int fd, const void* bytes, std::size_t size, int flags) {
       return fails(SystemCall::send) ? ssize_t{-1} : audited::real_system_calls().send(fd, bytes, shortened(size), flags);
