@@ -323,6 +323,25 @@ TEST_CASE("waits for file descriptors: one that cannot begin throws, and the oth
   }));
 }
 
+TEST_CASE("a wait for a large number, and for none at all", "[fault]") {
+  const SiteRecord record;
+  const Backend backend = ANY_BACKEND();
+  check_loop(each_allocation_fails([&](FaultRegion& faults) {
+    test::Pipe pipe;
+    pipe.write("x");
+    const int large = ::fcntl(pipe.reader(), F_DUPFD, 200);
+    {
+      Executor executor(with(backend));
+      faults([&] { executor.block_on(sleep(1us)); });
+      faults([&] { executor.block_on(waits_for(large, Interest::read)); });
+      expect(executor.reactor().size() == 0, "waits are left");
+      expect_usable(executor);
+      executor.block_on(waits_for(large, Interest::read));
+    }
+    ::close(large);
+  }));
+}
+
 TEST_CASE("what epoll refuses is waited for with poll(2), or throws", "[fault]") {
   const SiteRecord record;
   check_loop(each_allocation_fails([](FaultRegion& faults) {
@@ -546,13 +565,17 @@ TEST_CASE("a fault loop sees what a scenario forgets", "[fault][testkit]") {
   CHECK(fine.runs == 8);
 
   // Leaks when its second allocation fails.
+  static std::array<int*, 8> leaked{};
+  static std::size_t count = 0;
   const std::vector<std::string> leak = failures_of([](FaultRegion& faults) {
     faults([] {
-      int* const first = an_int().release();
+      int* const first = leaked.at(count++) = an_int().release();
       const std::unique_ptr<int> second = an_int();
+      --count;
       delete first;
     });
   });
+  for (std::size_t at = 0; at < count; ++at) delete leaked.at(at);
   REQUIRE(leak.size() == 2);
   CHECK(leak.at(0) == "allocation 2, once: 1 blocks of memory are left; ");
   CHECK(leak.at(1) == "allocation 2, from there on: 1 blocks of memory are left; ");

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
@@ -31,6 +32,7 @@
 #include <vector>
 
 #include "assay/audited/frame_pool.hpp"
+#include "assay/audited/poison.hpp"
 #include "assay_testkit/allocation_counter.hpp"
 #include "assay_testkit/dies.hpp"
 #include "assay_testkit/system_faults.hpp"
@@ -244,39 +246,54 @@ inline const std::vector<SystemFault>& system_faults() {
   return faults;
 }
 
-// Runs scenario(FaultRegion&) with the N-th call of each kind failing with each error that it can give, each run in a child
-// process: a run may end in an abort with a line of assay's where SystemFault says so. Errors that pass come once, and three times
-// in a row; the others once, and from there on. A run that takes a minute has failed. Call it where no other thread runs.
+// Whether each run of each_system_call_fails() gets a process of its own. Where a fork is slow only those that may abort do; set the
+// environment variable ASSAY_FAULT_FORK to see which fault it was that ended the program nevertheless.
+inline bool forks_for(const SystemFault& fault) {
+#if defined(ASSAY_WITH_ASAN) || defined(ASSAY_WITH_MSAN) || defined(ASSAY_VALGRIND)
+  return fault.may_abort || std::getenv("ASSAY_FAULT_FORK") != nullptr;
+#else
+  static_cast<void>(fault);
+  return true;
+#endif
+}
+
+// Runs scenario(FaultRegion&) with the N-th call of each kind failing with each error that it can give. Each run is in a child process
+// (see forks_for), and may end in an abort with a line of assay's where SystemFault says so. Errors that pass come once, and three
+// times in a row; the others once, and from there on. A child that takes a minute has failed. Call it where no other thread runs.
 template <class Scenario>
 FaultLoop each_system_call_fails(Scenario&& scenario) {
-  constexpr int no_fault = 10;
-  constexpr int threw = 11;
-  constexpr int wrong = 12;
-  constexpr int wrong_without_fault = 13;
+  enum Code { fine = 0, no_fault = 10, threw, wrong, wrong_without_fault };
+  const auto run_once = [&](const SystemFault& fault, FaultWay way, std::uint64_t successes, std::string& text) {
+    FaultRegion region(successes, way);
+    region.fault_ = fault;
+    const Leftovers before;
+    try {
+      SystemFaults calls;
+      region.calls_ = &calls;
+      scenario(region);
+    } catch (const std::exception& error) {
+      text = std::string("threw: ") + error.what();
+    }
+    if (text.empty()) text = before.found();
+    if (!text.empty()) return region.faults() == 0 ? wrong_without_fault : wrong;
+    return region.faults() == 0 ? no_fault : region.threw() ? threw : fine;
+  };
   FaultLoop loop;
   for (const SystemFault& fault : system_faults()) {
     for (const FaultWay way : {FaultWay::once, FaultWay::from_there_on}) {
       for (std::uint64_t successes = 0;; ++successes) {
-        const Death end = run_in_child([&] {
-          ::alarm(60);
-          FaultRegion region(successes, way);
-          region.fault_ = fault;
-          std::string text;
-          {
-            const Leftovers before;
-            try {
-              SystemFaults calls;
-              region.calls_ = &calls;
-              scenario(region);
-            } catch (const std::exception& error) {
-              text = std::string("threw: ") + error.what();
-            }
-            if (text.empty()) text = before.found();
-          }
-          std::fputs(text.c_str(), stderr);
-          if (!text.empty()) ::_exit(region.faults() == 0 ? wrong_without_fault : wrong);
-          ::_exit(region.faults() == 0 ? no_fault : region.threw() ? threw : 0);
-        });
+        Death end;
+        if (forks_for(fault)) {
+          end = run_in_child([&] {
+            ::alarm(60);
+            std::string text;
+            const Code code = run_once(fault, way, successes, text);
+            std::fputs(text.c_str(), stderr);
+            ::_exit(code);
+          });
+        } else {
+          end.exit_code = run_once(fault, way, successes, end.standard_error);
+        }
         ++loop.runs;
         if (end.exit_code == no_fault) break;
         ++loop.faults;
@@ -284,7 +301,7 @@ FaultLoop each_system_call_fails(Scenario&& scenario) {
         const bool has_line = end.standard_error.find("assay: ") != std::string::npos;
         const bool aborted = end.aborted && fault.may_abort && has_line;
         if (aborted) ++loop.aborted;
-        if (end.exit_code != 0 && end.exit_code != threw && !aborted) {
+        if (end.exit_code != fine && end.exit_code != threw && !aborted) {
           loop.failures.push_back(std::string(name_of(fault.call)) + " " + std::to_string(successes + 1) + ", " +
                                   std::generic_category().message(fault.error) + ", " + name_of(way) + ": " +
                                   (end.aborted ? "aborted: " : end.exit_code < 0 ? "ended by a signal: " : "") + end.standard_error);
