@@ -332,8 +332,20 @@ TEST_CASE("a wait for a large number, and for none at all", "[fault]") {
     const int large = ::fcntl(pipe.reader(), F_DUPFD, 200);
     {
       Executor executor(with(backend));
+      const auto slow = []() -> Async<int> {
+        co_await sleep(1us);
+        co_return co_await twice(3);
+      };
+      JoinHandle<int> other = executor.spawn(slow);
+      executor.run_until_stalled();
       faults([&] { executor.block_on(sleep(1us)); });
       faults([&] { executor.block_on(waits_for(large, Interest::read)); });
+      // It was not denied anything itself, unless its own turn came meanwhile.
+      try {
+        expect(executor.block_on(other) == 6, "the other task");
+      } catch (const std::bad_alloc&) {
+        expect(faults.faults() > 0, "the other task was denied memory");
+      }
       expect(executor.reactor().size() == 0, "waits are left");
       expect_usable(executor);
       executor.block_on(waits_for(large, Interest::read));

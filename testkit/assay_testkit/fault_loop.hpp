@@ -37,6 +37,14 @@
 #include "assay_testkit/dies.hpp"
 #include "assay_testkit/system_faults.hpp"
 
+#if defined(__SANITIZE_THREAD__)
+#define ASSAY_TESTKIT_WITH_TSAN 1
+#elif defined(__has_feature)
+#define ASSAY_TESTKIT_WITH_TSAN __has_feature(thread_sanitizer)
+#else
+#define ASSAY_TESTKIT_WITH_TSAN 0
+#endif
+
 namespace assay::testkit {
 
 struct FaultLoop {
@@ -211,13 +219,23 @@ FaultLoop each_allocation_fails(Scenario&& scenario) {
   return loop;
 }
 
-// Every error that the calls of the table can give to valid memory: from their manual pages.
+#if defined(ASSAY_WITH_ASAN) || defined(ASSAY_WITH_MSAN) || defined(ASSAY_VALGRIND) || ASSAY_TESTKIT_WITH_TSAN
+inline constexpr bool forks_are_slow = true;
+#else
+inline constexpr bool forks_are_slow = false;
+#endif
+
+// Every error that the calls of the table can give to valid memory: from their manual pages. Where forks are slow: of those that may
+// abort, one for each call.
 inline const std::vector<SystemFault>& system_faults() {
   using enum SystemCall;
   static const std::vector<SystemFault> faults = [] {
     std::vector<SystemFault> all;
     const auto add = [&](SystemCall call, std::initializer_list<int> errors, bool is_passing, bool may_abort) {
-      for (const int error : errors) all.push_back({call, error, is_passing, may_abort});
+      for (const int error : errors) {
+        all.push_back({call, error, is_passing, may_abort});
+        if (may_abort && forks_are_slow) break;
+      }
     };
     add(ppoll, {EINTR, EAGAIN}, true, false);
     add(ppoll, {ENOMEM}, true, false);  // waits with nothing, and again
@@ -249,12 +267,7 @@ inline const std::vector<SystemFault>& system_faults() {
 // Whether each run of each_system_call_fails() gets a process of its own. Where a fork is slow only those that may abort do; set the
 // environment variable ASSAY_FAULT_FORK to see which fault it was that ended the program nevertheless.
 inline bool forks_for(const SystemFault& fault) {
-#if defined(ASSAY_WITH_ASAN) || defined(ASSAY_WITH_MSAN) || defined(ASSAY_VALGRIND)
-  return fault.may_abort || std::getenv("ASSAY_FAULT_FORK") != nullptr;
-#else
-  static_cast<void>(fault);
-  return true;
-#endif
+  return !forks_are_slow || fault.may_abort || std::getenv("ASSAY_FAULT_FORK") != nullptr;
 }
 
 // Runs scenario(FaultRegion&) with the N-th call of each kind failing with each error that it can give. Each run is in a child process

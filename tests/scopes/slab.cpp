@@ -1,4 +1,4 @@
-// Three entries of a slab, of two sizes; its tags are of two bits, so that a slot is used twice and then retired.
+// Three entries of a slab, of three sizes, two of which are larger than any class of slots; its tags are of two bits, so that a slot is used twice and then retired.
 #include "assay_testkit/enumerate.hpp"
 #include "assay_testkit/models/slab.hpp"
 
@@ -39,6 +39,7 @@ Scope<SlabModel> scope_of(const std::string& name, std::uint8_t option, unsigned
     };
     scope.operations.push_back({"take" + text, {Step{SlabModel::take, entry, 0, 0}}, is_first_empty});
     scope.operations.push_back({"take large" + text, {Step{SlabModel::take, entry, 41, 0}}, is_first_empty});
+    scope.operations.push_back({"take larger" + text, {Step{SlabModel::take, entry, 41 + 3 * 42, 0}}, is_first_empty});
     scope.operations.push_back({"reserve two and take" + text, {Step{SlabModel::reserve_and_take, entry, 0, 1}},
                                 [is_first_empty](const SlabModel& model) { return is_first_empty(model) && taken(model) + 2 <= entries; }});
     scope.operations.push_back({"release" + text, {Step{SlabModel::release, entry, 0, 0}}, {}});
@@ -51,5 +52,5 @@ Scope<SlabModel> scope_of(const std::string& name, std::uint8_t option, unsigned
 }  // namespace
 
 int main(int count, char** words) {
-  return scope_main<SlabModel, SlabSystem>(count, words, {scope_of("slab", 0, 9), scope_of("slab of two slots", 1 + 64, 9)});
+  return scope_main<SlabModel, SlabSystem>(count, words, {scope_of("slab", 0, 8), scope_of("slab of two slots", 1 + 64, 8)});
 }
