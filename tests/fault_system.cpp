@@ -161,8 +161,8 @@ TEST_CASE("an executor sleeps, with and without file descriptors to wait for", "
       JoinHandle<void> waits;
       faults([&] {
         waits = executor.spawn(waits_for(pipe.reader(), Interest::read));
-        executor.block_on(sleep(100us));
-        executor.block_on(sleep(100us));
+        executor.block_on(sleep(1ms));
+        executor.block_on(sleep(1ms));
       });
       pipe.write("x");
       executor.block_on(waits);
