@@ -118,11 +118,16 @@ def read_mapping(data, table):
     return files, regions, expressions
 
 
+def is_placeholder(function):
+    """Whether a translation unit that does not use the function wrote this: its one region, and no counter."""
+    return len(function.regions) == 1 and function.regions[0].count == (0, 0)
+
+
 def read_program(path, wanted):
-    """The functions of a program whose file satisfies wanted()."""
+    """The functions of a program whose file satisfies wanted(). A placeholder is left out where there is the function itself."""
     found = sections(path)
     tables = read_file_tables(found["__llvm_covmap"])
-    data, at, functions = found["__llvm_covfun"], 0, []
+    data, at, functions = found["__llvm_covfun"], 0, {}
     while at + 28 <= len(data):
         name, size, hash_, table = struct.unpack_from("<QIQQ", data, at)
         mapping = data[at + 28:at + 28 + size]
@@ -130,8 +135,10 @@ def read_program(path, wanted):
         names = tables[table]
         peek = Reader(mapping)
         if peek.number() and wanted(names[peek.number()]):
-            functions.append(Function(name, hash_, *read_mapping(mapping, names)))
-    return functions
+            function = Function(name, hash_, *read_mapping(mapping, names))
+            if name not in functions or is_placeholder(functions[name]):
+                functions[name] = function
+    return list(functions.values())
 
 
 def read_profile(paths):

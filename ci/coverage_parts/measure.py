@@ -63,14 +63,17 @@ class Shape:
         self.branches = []  # (place, counter of true, counter of false)
         self.folded = set()
         self.where = {}     # index of region -> place, for the conditions of decisions
-        for region in function.regions:
+        # A function that the compiler writes (`= default`) is one character of the source: that it ran is all that can be asked.
+        is_written = (first.line, first.column + 1) != (first.end_line, first.end_column)
+        for region in function.regions if is_written else []:
             if region.kind in (covmap.BRANCH, covmap.CONDITION):
                 self.where[id(region)] = spot = place(region)
                 if region.count[0] == 0 and region.other[0] == 0:
                     self.folded.add(spot)
                 else:
                     self.branches.append((spot, region.count, region.other))
-        self.decisions = [(place(d.region), d, [self.where[id(c)] for c in d.conditions]) for d in covmap.decisions(function)]
+        self.decisions = [(place(d.region), d, [self.where[id(c)] for c in d.conditions])
+                          for d in (covmap.decisions(function) if is_written else [])]
         self.lines = self._lines()
 
     def _lines(self):
@@ -108,7 +111,8 @@ class Build:
         for program in programs:
             for function in covmap.read_program(program, lambda name: os.path.realpath(name).startswith(inside)):
                 key = function.name_hash, function.hash
-                if key not in self.shapes:
+                # Of several programs: one may have no more than a placeholder.
+                if key not in self.shapes or covmap.is_placeholder(self.shapes[key].function):
                     self.shapes[key] = Shape(function)
 
     def ran(self, profiles):
@@ -152,13 +156,16 @@ FUNCTIONS = {"FUNCTION_DECL", "CXX_METHOD", "CONSTRUCTOR", "DESTRUCTOR", "CONVER
 
 def bodies(unit, path):
     """The functions that a file defines: (name, line and column of the body's brace, last line)."""
-    found = []
+    found, is_here = [], {}
 
     def walk(cursor):
         for child in cursor.get_children():
             file = child.location.file
-            if file is not None and os.path.realpath(file.name) != path:
-                continue
+            if file is not None:
+                if file.name not in is_here:
+                    is_here[file.name] = os.path.realpath(file.name) == path
+                if not is_here[file.name]:
+                    continue
             if child.kind.name in FUNCTIONS:
                 for body in child.get_children():
                     if body.kind == cindex.CursorKind.COMPOUND_STMT:
@@ -294,20 +301,19 @@ def compare(program, profile, folder):
     inside = os.path.realpath(folder) + os.sep
     theirs = collections.Counter()
     for function in export(program, profile):
-        if os.path.realpath(function["filenames"][0]).startswith(inside) and len(function["regions"]) > 1:
-            theirs[(os.path.basename(function["filenames"][0]), *function["regions"][0][:2],
+        if os.path.realpath(function["filenames"][0]).startswith(inside):
+            theirs[(os.path.basename(function["filenames"][0]), *function["regions"][0][:5],
                     tuple(sorted(tuple(b[:6]) for b in function.get("branches", []))),
                     tuple(tuple(m[-1]) for m in function.get("mcdc_records", [])))] += 1
     counts = covmap.read_profile([profile])
     ours = collections.Counter()
     for function in covmap.read_program(program, lambda name: os.path.realpath(name).startswith(inside)):
-        counted = counts.get((function.name_hash, function.hash))
-        if len(function.regions) < 2 or counted is None:
-            continue
+        counted = counts.get((function.name_hash, function.hash), ([], b""))  # a sparse profile leaves out what never ran
         values = covmap.Counts(function, counted[0])
         branches = sorted((*r[3:7], values.of(r.count), values.of(r.other)) for r in function.regions
                           if r.kind in (covmap.BRANCH, covmap.CONDITION) and (r.count[0] or r.other[0]))
         records = tuple(tuple(covmap.shown(d.executed(counted[1]), i) for i in range(len(d.conditions))) for d in covmap.decisions(function))
-        ours[(os.path.basename(function.files[0]), function.regions[0].line, function.regions[0].column, tuple(branches), records)] += 1
+        first = function.regions[0]
+        ours[(os.path.basename(function.files[0]), *first[3:7], values.of(first.count), tuple(branches), records)] += 1
     different = [f"llvm-cov only: {key}" for key in theirs - ours] + [f"ours only: {key}" for key in ours - theirs]
     return different, sum((theirs & ours).values())
