@@ -243,12 +243,12 @@ TEST_CASE("abort: intrusive list misuse", "[kernel][list][abort]") {
                            }));
   check_dies_from_level<2>(broken, zeroed([](List& list, Item&, Item& last) {
                              overwrite(last);
-                             Item other(3);
+                             static Item other(3);
                              list.push_back(other);
                            }));
   check_dies_from_level<2>(broken, zeroed([](List& list, Item&, Item&) {
                              overwrite(list);
-                             Item other(3);
+                             static Item other(3);
                              list.push_back(other);
                            }));
   check_dies_from_level<2>(broken, zeroed([](List& list, Item&, Item&) {
