@@ -11,7 +11,7 @@ import re
 import subprocess
 import tomllib
 
-EVIDENCE = {"T": "tests/{}.cpp", "P": "property-tests/{}.cpp", "F": "fuzz/{}.cpp", "M": "tests/models/{}.cpp",
+EVIDENCE = {"T": "tests/{}.cpp", "P": "property-tests/{}.cpp", "F": "fuzz/{}.cpp", "N": "tests/scopes/{}.cpp", "M": "tests/models/{}.cpp",
             "C": "tests/compile_fail/{}.cpp", "K": "sanitizer-scripts/canaries/{}.cpp"}
 RUNS = ("T", "P", "F", "M")  # evidence of which the lines that it executed are known
 FIELDS = {"obligation", "invariant", "established", "checks", "unchecked", "also", "mutants", "no_mutant", "signed", *EVIDENCE}
