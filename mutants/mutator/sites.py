@@ -475,6 +475,8 @@ class File:
 
     def rewritten(self):
         top, stack = [], []
+        for edit in self.edits:
+            edit.inner = []
         for edit in sorted(self.edits, key=lambda e: (e.start, -e.end, e.rank)):
             while stack and stack[-1].end <= edit.start:
                 stack.pop()
