@@ -12,8 +12,8 @@ Operators, and what stands in the program when the mutant's number is chosen:
     keep         std::exchange() gives the old value and writes nothing
     order        the memory order of an atomic operation, one step weaker
     drop         a statement is left out; drop-check, drop-wake, drop-unlink, drop-poison, drop-generation are kinds of it
-    repeat       a call, a delete, a ++ or -- is done twice
-    swap         two adjacent statements change places
+    repeat       what gives or takes something (a reference, memory, a place in a list, a life) does so twice
+    swap         two adjacent statements change places, neither being a check: a check that comes later still ends the process
 Not mutated: declarations (but for what is in their initialisers); constants and what else the compiler evaluates; what only
 other compilers or MemorySanitizer and Valgrind compile; the negation of a check (a test of anything at all would die); hints.
 """
@@ -42,7 +42,8 @@ KINDS = [("drop-check", CHECK), ("drop-poison", re.compile(r"\b(un)?poison\(|\bA
          ("drop-wake", re.compile(r"\b(wake\w*|raise\w*|notify_one|enqueue)\(")),
          ("drop-unlink", re.compile(r"\bunlink\(|\bbecome_ring\(|->(next_|previous_|next) = |^(next_|previous_) = ")),
          ("drop-generation", re.compile(r"\bgeneration_"))]
-NOT_REPEATED = re.compile(r"ASSAY_(CHECK|ASSERT|DEBUG_ASSERT)\b|\b(un)?poison\(|\bASAN_|__builtin_prefetch|static_cast<void>\(")
+REPEATED = re.compile(r"\+\+|--|\bdelete\b|\b\w*(release|drop|free|destroy|unlink|give_back|put_away|retain|clone|add|fetch_\w+|take|occupy|vacate|"
+                      r"push|insert|enqueue|lock|swap|resume|raise|close|drain|trim)\w*(<[^()]*>)?\(")
 ACCESSOR = re.compile(r"(load|store|exchange|fetch_\w+?|compare_exchange)_(relaxed|acquire|release|acq_rel|seq_cst)\b")
 OPERATORS = {"negate", "operand", "boundary", "arithmetic", "step", "+1", "-1", "value", "return", "keep", "order", "drop", *(k for k, _ in KINDS),
              "repeat", "swap"}
@@ -233,7 +234,7 @@ class File:
             return
         spans = [self.statement_span(c) for c in run]
         texts = [self.code(*s) for s in spans]
-        numbers = [None if CHECK.match(a) and CHECK.match(b) else self.mutant("swap", f"{a} <-> {b}") for a, b in zip(texts, texts[1:])]
+        numbers = [None if CHECK.match(a) or CHECK.match(b) else self.mutant("swap", f"{a} <-> {b}") for a, b in zip(texts, texts[1:])]
         if not any(n is not None for n in numbers):
             return
 
@@ -288,7 +289,7 @@ class File:
             name = next((name for name, pattern in KINDS if pattern.search(text)), "drop")
             drop = self.mutant(name, text)
             inner = stripped(cursor)
-            if (inner.kind in (C.CALL_EXPR, C.CXX_DELETE_EXPR, C.UNARY_OPERATOR) and not NOT_REPEATED.search(text)
+            if (inner.kind in (C.CALL_EXPR, C.CXX_DELETE_EXPR, C.UNARY_OPERATOR) and REPEATED.search(text) and not CHECK.match(text)
                     and not re.search(r"(?<![=!<>+*/&|-])=(?!=)", text)):
                 repeat = self.mutant("repeat", text)
             self._expression(cursor, None)
