@@ -113,6 +113,10 @@ TEST_CASE("abort: a task whose life is cut short or drawn out", "[kernel][abort]
              }));
   check_dies_from_level<2>("internal: a task was freed with something alive in it",
                            with_scene([](Scene& scene) { scene.task().vtable->destroy_header(scene.task()); }));
+  check_dies_from_level<2>("internal: a task was freed with something alive in it", with_scene([](Scene& scene) {
+                             scene.task().flags = TaskFlags::done | TaskFlags::has_output;
+                             scene.task().vtable->destroy_header(scene.task());
+                           }));
   check_dies("internal: a task's handle was dropped twice", with_scene([](Scene& scene) {
                scene.task().flags &= ~TaskFlags::handle;
                scene.handle.detach();

@@ -15,6 +15,7 @@
 
 using namespace assay::audited;
 using assay::test::check_dies;
+using assay::test::check_dies_from_level;
 
 namespace {
 
@@ -186,7 +187,25 @@ TEST_CASE("abort: frame pool misuse", "[kernel][frame_pool][abort]") {
     std::memset(static_cast<std::byte*>(block) - 8, 0, 8);  // a write before the frame
     free_frame(block, 100);
   });
+  check_dies_from_level<2>("internal: a coroutine frame of no size", [] { static_cast<void>(take_frame(0)); });
   if (recycles) {
+    // A block that is overwritten in the cache, before its header's end, is not handed out.
+    const auto overwritten = [](void (*use)()) {
+      return [use] {
+        std::array<void*, FrameClasses::quarantine + 1> blocks{};
+        for (void*& block : blocks) block = take_frame(100);
+        for (void* const block : blocks) free_frame(block, 100);
+        std::memset(static_cast<std::byte*>(blocks.front()) - 8, 0, 8);
+        use();
+      };
+    };
+    check_dies(words, overwritten([] { static_cast<void>(take_frame(100)); }));
+    check_dies(words, overwritten([] { check_frame_pool(); }));
+    check_dies("internal: a frame pool's count is wrong", [] {
+      free_frame(take_frame(100), 100);
+      ++this_thread().frames.chains.at(FrameClasses::class_of(100)).count;
+      check_frame_pool();
+    });
     check_dies(words, [] { free_frame(take_frame(100), 200); });  // another class than it was taken with
   }
 }

@@ -1,6 +1,7 @@
 // Shows the intrusive list: order, unlinking from anywhere, nodes that leave by being destroyed, lists that die first,
 // splicing, a node in two lists by two tags, and the abort of each misuse. check_deep() after every step.
 #include <array>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -38,6 +39,12 @@ std::vector<int> ids(const List& list) {
 }
 
 using Ids = std::vector<int>;
+
+// As a write through a stray pointer would.
+template <class T>
+void overwrite(T& object) {
+  std::memset(static_cast<void*>(&object), 0, sizeof(T));
+}
 
 }  // namespace
 
@@ -219,4 +226,37 @@ TEST_CASE("abort: intrusive list misuse", "[kernel][list][abort]") {
       "internal: a list's links are broken (was an object moved, freed or overwritten while it waited?)";
   check_dies(broken, overwritten([](List& list, Item&) { static_cast<void>(list.check_deep()); }));
   check_dies_from_level<2>(broken, overwritten([](List&, Item& neighbour) { neighbour.unlink(); }));
+  // The other neighbour, the last item, and the head.
+  const auto zeroed = [](void (*use)(List&, Item&, Item&)) {
+    return [use] {
+      static List list;
+      static Item first(1);
+      static Item last(2);
+      list.push_back(first);
+      list.push_back(last);
+      use(list, first, last);
+    };
+  };
+  check_dies_from_level<2>(broken, zeroed([](List&, Item& first, Item& last) {
+                             overwrite(last);
+                             first.unlink();
+                           }));
+  check_dies_from_level<2>(broken, zeroed([](List& list, Item&, Item& last) {
+                             overwrite(last);
+                             static Item other(3);
+                             list.push_back(other);
+                           }));
+  check_dies_from_level<2>(broken, zeroed([](List& list, Item&, Item&) {
+                             overwrite(list);
+                             static Item other(3);
+                             list.push_back(other);
+                           }));
+  check_dies_from_level<2>(broken, zeroed([](List& list, Item&, Item&) {
+                             overwrite(list);
+                             static_cast<void>(list.empty());
+                           }));
+  check_dies(broken, zeroed([](List& list, Item&, Item&) {
+               overwrite(list);
+               static_cast<void>(list.check_deep());
+             }));
 }

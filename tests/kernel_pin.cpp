@@ -2,6 +2,7 @@
 // PinRc and PinWeak share one object, whose destructor may use weak references to itself; counters abort before they
 // wrap.
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -337,4 +338,49 @@ TEST_CASE("abort: PinRc and PinWeak on another thread", "[kernel][pin][abort]") 
   check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { static_cast<void>(mine.expired()); }));
   check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { const PinWeak<int> copy = mine; }));
   check_dies(weak, elsewhere([](PinRc<int>&, PinWeak<int>& mine) { const PinWeak<int> taken = std::move(mine); }));
+}
+
+TEST_CASE("abort: PinRc and PinWeak whose counters were overwritten", "[kernel][pin][abort]") {
+  // A PinRc is one pointer, to a block that begins with both counters: what a stray write may hit.
+  struct Counters {
+    std::uint32_t strong;
+    std::uint32_t weak;
+  };
+  static_assert(sizeof(PinRc<int>) == sizeof(Counters*));
+  const auto broken = [](void (*use)(Counters&, std::optional<PinRc<int>>&, std::optional<PinWeak<int>>&)) {
+    return [use] {
+      std::optional<PinRc<int>> strong = PinRc<int>::make(1);
+      std::optional<PinWeak<int>> weak(*strong);
+      Counters* counters = nullptr;
+      std::memcpy(&counters, &*strong, sizeof counters);
+      CHECK(counters->strong == 1);
+      CHECK(counters->weak == 2);
+      use(*counters, strong, weak);
+    };
+  };
+  const char* const words = "internal: a PinRc's counters are broken";
+  check_dies(words, broken([](Counters& counters, auto& strong, auto&) {
+               counters.strong = 0;
+               strong->check_deep();
+             }));
+  check_dies(words, broken([](Counters& counters, auto& strong, auto&) {
+               counters.weak = 0;
+               strong->check_deep();
+             }));
+  check_dies_from_level<2>(words, broken([](Counters& counters, auto& strong, auto&) {
+                             counters.strong = 0;
+                             strong.reset();
+                           }));
+  check_dies_from_level<2>(words, broken([](Counters& counters, auto& strong, auto&) {
+                             counters.weak = 0;
+                             strong.reset();
+                           }));
+  check_dies_from_level<2>(words, broken([](Counters& counters, auto&, auto& weak) {
+                             counters.weak = 0;
+                             weak.reset();
+                           }));
+  check_dies_from_level<2>(words, broken([](Counters& counters, auto&, auto& weak) {
+                             counters.weak = 1;  // the PinRc's own share is taken for the PinWeak's
+                             weak.reset();
+                           }));
 }

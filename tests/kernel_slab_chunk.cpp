@@ -1,8 +1,11 @@
 // Shows a chunk of slots by itself, below the slab: numbering, sizes, the way from an address to its slot, the states
 // of a slot, and the abort of each step out of turn.
 #include <array>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
+#include <new>
 #include <set>
 
 #include <catch2/generators/catch_generators.hpp>
@@ -57,6 +60,12 @@ TEST_CASE("slab chunk: slots are numbered, sized and found by their address", "[
   }
 }
 
+TEST_CASE("slab chunk: a slot larger than what memory can have is refused", "[kernel][slab][throw]") {
+  SlabClass size_class{};
+  CHECK_THROWS_AS(SlabChunk::make(std::numeric_limits<std::size_t>::max(), 1, size_class), std::bad_alloc);
+  CHECK_THROWS_AS(SlabChunk::make(std::size_t{PTRDIFF_MAX}, 1, size_class), std::bad_alloc);
+}
+
 TEST_CASE("abort: a slot out of turn", "[kernel][slab][abort]") {
   check_dies("internal: a slab handed out a live slot", [] {
     Chunk chunk(100);
@@ -64,6 +73,11 @@ TEST_CASE("abort: a slot out of turn", "[kernel][slab][abort]") {
     chunk.first().take();
   });
   check_dies("internal: a task's memory was released twice", [] { Chunk(100).first().release(2); });
+  check_dies("internal: a task's memory was released twice", [] {
+    Chunk chunk(100);
+    chunk.first().take();
+    chunk.first().release(3);  // to a generation that is live
+  });
   check_dies("internal: a task's memory was released with the task in it", [] {
     Chunk chunk(100);
     chunk.first().take();
@@ -87,6 +101,19 @@ TEST_CASE("abort: a slot out of turn", "[kernel][slab][abort]") {
     Chunk chunk(100);
     chunk.first().take();
     static_cast<void>(SlabSlot::of(chunk.first().bytes() + 1));
+  });
+  check_dies("internal: a slab was given a pointer into a slot", [] {
+    Chunk chunk(100);
+    const SlabSlot& last = chunk.chunk->slots().back();
+    static_cast<void>(SlabSlot::of(last.bytes() + last.size()));  // behind the last one, where half a slot is left
+  });
+  check_dies("internal: a slot of no size", [] {
+    SlabClass size_class{};
+    static_cast<void>(SlabChunk::make(0, 1, size_class));
+  });
+  check_dies("internal: a slot of no size", [] {
+    SlabClass size_class{};
+    static_cast<void>(SlabChunk::make(1, 0, size_class));
   });
   check_dies("internal: a pointer that is in no slab was given to one", [] {
     alignas(64) static std::array<std::byte, std::size_t{3} << 16> foreign{};

@@ -77,6 +77,11 @@ TEST_CASE("abort: a slot misused, at level 3") {
        }),
        "an object was read that is not in its slot");
   says(assay::testkit::run_in_child([] {
+         const Slot<int> slot;
+         static_cast<void>(slot.get<0>());
+       }),
+       "an object was read that is not in its slot");
+  says(assay::testkit::run_in_child([] {
          Slot<int> slot;
          slot.construct<0>(1);
          slot.destroy<0>();

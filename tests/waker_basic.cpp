@@ -273,6 +273,14 @@ TEST_CASE("abort: a waker table that breaks its promises", "[waker][abort]") {
     static_cast<void>(Waker::from_raw(RawWaker{nullptr, &table}));
   });
   check_dies_from_level<2>("Waker::from_raw was given a vtable with an empty entry", [] {
+    static constexpr RawWakerVTable table{never_clone, nullptr, nothing, nothing};
+    static_cast<void>(Waker::from_raw(RawWaker{nullptr, &table}));
+  });
+  check_dies_from_level<2>("Waker::from_raw was given a vtable with an empty entry", [] {
+    static constexpr RawWakerVTable table{never_clone, nothing, nullptr, nothing};
+    static_cast<void>(Waker::from_raw(RawWaker{nullptr, &table}));
+  });
+  check_dies_from_level<2>("Waker::from_raw was given a vtable with an empty entry", [] {
     static constexpr RawWakerVTable table{never_clone, nothing, nothing, nullptr};
     static_cast<void>(Waker::from_raw(RawWaker{nullptr, &table}));
   });

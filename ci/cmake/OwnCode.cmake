@@ -14,6 +14,7 @@ endif()
 
 function(assay_own_code target)
   target_compile_options(${target} PRIVATE ${assay_warnings} $<$<BOOL:${ASSAY_WERROR}>:-Werror>)
+  assay_cover_program(${target})
 endfunction()
 
 # Unsigned wrap-around and lossy conversions are legal C++, and libstdc++, Catch2 and RapidCheck rely on them in inline

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <new>
 #include <system_error>
 
 #include "assay/audited/system.hpp"
@@ -64,6 +65,14 @@ void Wakeup::clear() noexcept {
   ASSAY_CHECK(got == ssize_t{sizeof count} || errno == EAGAIN, eventfd_lost);
 }
 
+void fail_with_errno(const char* message, const char* file, int line, int error) noexcept {
+  try {
+    audited::fail(message, file, line, std::generic_category().message(error).c_str());
+  } catch (const std::bad_alloc&) {
+    audited::fail(message, file, line, "and there is no memory left to say why");
+  }
+}
+
 int wait_for(std::span<pollfd> fds, std::optional<std::int64_t> nanoseconds) noexcept {
   ASSAY_ASSERT(!nanoseconds || *nanoseconds >= 0, "internal: a negative time to wait");
   const timespec limit = to_timespec(nanoseconds.value_or(0));
@@ -71,8 +80,7 @@ int wait_for(std::span<pollfd> fds, std::optional<std::int64_t> nanoseconds) noe
   if (ready >= 0) return ready;
   const int error = errno;
   if (error != EINTR && error != EAGAIN && error != ENOMEM) {
-    audited::fail("poll(2) refused to wait (more file descriptors than RLIMIT_NOFILE?)", __FILE__, __LINE__,
-                  std::generic_category().message(error).c_str());
+    fail_with_errno("poll(2) refused to wait (more file descriptors than RLIMIT_NOFILE?)", __FILE__, __LINE__, error);
   }
   for (pollfd& entry : fds) entry.revents = 0;
   return 0;

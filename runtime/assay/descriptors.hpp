@@ -41,6 +41,9 @@ class Wakeup {
 
 timespec to_timespec(std::int64_t nanoseconds) noexcept;
 
+// audited::fail() with what an errno means, also when there is no memory left for its text.
+[[noreturn]] void fail_with_errno(const char* message, const char* file, int line, int error) noexcept;
+
 // Blocks until an fd is ready, or for `nanoseconds` (none: for ever). Returns how many are ready; 0 also when a signal came.
 // Aborts when the kernel refuses the call.
 int wait_for(std::span<pollfd> fds, std::optional<std::int64_t> nanoseconds) noexcept;

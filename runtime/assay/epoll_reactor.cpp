@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
-#include <system_error>
 #include <utility>
 
 #include "assay/audited/system.hpp"
@@ -41,7 +40,7 @@ Readiness part_of(Readiness all, Interest interest) noexcept {
 
 }  // namespace
 
-EpollReactor::EpollReactor(unsigned generation_bits) noexcept : generation_mask_(mask_of(generation_bits)) {}
+EpollReactor::EpollReactor(unsigned generation_bits) : generation_mask_(mask_of(generation_bits)) {}
 
 EpollReactor::~EpollReactor() {
   for (Entry& entry : entries_) {
@@ -267,8 +266,7 @@ bool EpollReactor::look(std::optional<Duration> timeout) noexcept {
     has_pwait2_ = false;
     return false;
   }
-  audited::fail("epoll refused to wait (did somebody close or replace the epoll set of an executor?)", __FILE__, __LINE__,
-                std::generic_category().message(error).c_str());
+  detail::fail_with_errno("epoll refused to wait (did somebody close or replace the epoll set of an executor?)", __FILE__, __LINE__, error);
 }
 
 bool EpollReactor::look_with_poll(int wakeup_fd, std::optional<Duration> timeout, bool in_set) {

@@ -43,7 +43,7 @@ namespace assay {
 class EpollReactor final : public Reactor {
  public:
   // `generation_bits`, 1 to 32: for tests, which make it wrap.
-  explicit EpollReactor(unsigned generation_bits = 32) noexcept;
+  explicit EpollReactor(unsigned generation_bits = 32);  // throws std::bad_alloc
   ~EpollReactor() override;
 
   // Also aborts when the set was closed by others.

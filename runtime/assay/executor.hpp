@@ -227,6 +227,7 @@ class Executor final : private detail::SchedulerEvents {
   }
 
   // Runs until `future` is Ready, and all tasks meanwhile. Returns its output, throws what it throws. Takes a task slot.
+  // Throws ExecutorFull, and std::bad_alloc also when there is no memory to wait with: the other tasks can be run on then.
   // Aborts inside a task of this executor (co_await the future instead); other executors' tasks may call it.
   template <Future F>
   typename F::Output block_on(F& future) {
@@ -251,10 +252,11 @@ class Executor final : private detail::SchedulerEvents {
     return block_on(future);
   }
 
-  // Polls tasks until none is ready, without ever blocking. Returns the number of polls. Timers fire by the clock as it is.
+  // Polls tasks until none is ready, without ever blocking. Returns the number of polls. Timers fire by the clock as it is. Throws
+  // std::bad_alloc when there is no memory to look with, and can be called again.
   std::size_t run_until_stalled();
 
-  // Polls one ready task. False: none was ready. Looks at timers, fds and other threads' wakes first.
+  // Polls one ready task. False: none was ready. Looks at timers, fds and other threads' wakes first. Throws as run_until_stalled.
   bool poll_once();
 
   // For a foreign event loop: a file descriptor that polls readable when run_until_stalled() would have work to do. Level-

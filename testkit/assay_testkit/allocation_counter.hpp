@@ -2,6 +2,7 @@
 // replaced in the one file of the program that includes allocation_counter_operators.hpp.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace assay::testkit {
@@ -19,5 +20,10 @@ AllocationCounts allocation_counts() noexcept;
 void fail_allocation_after(std::uint64_t successes, bool from_there_on = false) noexcept;
 void stop_failing() noexcept;
 std::uint64_t allocations_failed() noexcept;
+
+// Called in each operator new of this thread, before the memory is there; `fails`: it will throw. Null: nothing is called. May
+// allocate only by malloc.
+using AllocationObserver = void (*)(std::size_t size, bool fails) noexcept;
+void observe_allocations(AllocationObserver observer) noexcept;
 
 }  // namespace assay::testkit

@@ -14,11 +14,13 @@ struct AllocationState {
   std::uint64_t failed = 0;
   bool armed = false;
   bool from_there_on = false;
+  AllocationObserver observer = nullptr;
 };
 inline constinit thread_local AllocationState allocation_state{};
 
 inline void* allocate(std::size_t size, std::size_t alignment) {
   AllocationState& state = allocation_state;
+  if (state.observer != nullptr) state.observer(size, state.armed && state.successes_left == 0);
   if (state.armed) {
     if (state.successes_left == 0) {
       if (!state.from_there_on) state.armed = false;
@@ -55,6 +57,7 @@ void fail_allocation_after(std::uint64_t successes, bool from_there_on) noexcept
 }
 void stop_failing() noexcept { detail::allocation_state.armed = false; }
 std::uint64_t allocations_failed() noexcept { return detail::allocation_state.failed; }
+void observe_allocations(AllocationObserver observer) noexcept { detail::allocation_state.observer = observer; }
 
 }  // namespace assay::testkit
 

@@ -31,7 +31,6 @@ class Frame {
   }
 
   bool is_fresh() const noexcept { return state_ == State::fresh; }
-  bool is_running() const noexcept { return state_ == State::running; }
   bool is_finished() const noexcept { return state_ == State::finished; }
 
   // Runs the coroutine until it suspends or finishes.

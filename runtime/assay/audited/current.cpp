@@ -18,7 +18,7 @@ std::uint64_t assign_thread_id() noexcept ASSAY_NONBLOCKING {
   ASSAY_ASSERT(this_thread().thread_id == 0, "internal: a thread was given two ids");
   // SAFETY(X2): relaxed: only that no two threads get the same number matters, and any order of one atomic gives that.
   this_thread().thread_id = last_thread_id.fetch_add_relaxed(1) + 1;
-  ASSAY_ASSERT(this_thread().thread_id != 0, "internal: thread ids wrapped");
+  ASSAY_ASSERT(ASSAY_ALWAYS(this_thread().thread_id != 0), "internal: thread ids wrapped");
   return this_thread().thread_id;
 }
 

@@ -54,7 +54,7 @@ class TaskCore : public Inbox {
     // SAFETY(T4): an empty slot of at least this size (checked) and alignment; the core outlives the task (invariant 4).
     Task<F>* const task = ::new (static_cast<void*>(slot.bytes())) Task<F>(*this, std::forward<Args>(args)...);
     // SAFETY(T1): what task_in() and the tables rely on: the header, and the node in it, begin the slot.
-    ASSAY_CHECK(static_cast<void*>(static_cast<RemoteNode*>(task)) == static_cast<void*>(slot.bytes()),
+    ASSAY_CHECK(ASSAY_ALWAYS(static_cast<void*>(static_cast<RemoteNode*>(task)) == static_cast<void*>(slot.bytes())),
                 "internal: a task's header does not begin its slot");
     slot.occupy();
     task->slot = &slot;

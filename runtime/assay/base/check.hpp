@@ -4,6 +4,11 @@
 //   ASSAY_ASSERT(condition, "...")                 level 2 (extensive, the default) and up: cheap internal invariants
 //   ASSAY_DEBUG_ASSERT(condition, "...")           level 3 (debug): also what costs more than O(1)
 //
+//   ASSAY_ALWAYS(condition), ASSAY_NEVER(condition)   a condition that is true, or false, whatever a caller does: it is asked
+//                                                     all the same, and no test can show the other answer
+//
+// ASSAY_ALWAYS_KIND says what they are: 0 plain, the condition; 1 checked, which aborts at the other answer (tests); 2 constant,
+// so that the branch which nothing can take is not compiled, and not missed (ci/coverage). Programs behave the same in all three.
 // The level is ASSAY_HARDENING_LEVEL: 1 fast, 2 extensive, 3 debug; the same in every translation unit of a program.
 // Thread rules: any thread, at any time.
 // Invariants:
@@ -12,6 +17,10 @@
 #pragma once
 
 #include <initializer_list>
+
+#ifndef ASSAY_ALWAYS_KIND
+#define ASSAY_ALWAYS_KIND 0
+#endif
 
 #ifndef ASSAY_HARDENING_LEVEL
 #define ASSAY_HARDENING_LEVEL 2
@@ -43,4 +52,17 @@ void report_line(std::initializer_list<const char*> parts) noexcept;
 #define ASSAY_DEBUG_ASSERT(condition, message) ASSAY_CHECK(condition, message)
 #else
 #define ASSAY_DEBUG_ASSERT(condition, message) static_cast<void>(0)
+#endif
+
+#if ASSAY_ALWAYS_KIND == 0
+#define ASSAY_ALWAYS(condition) (condition)
+#define ASSAY_NEVER(condition) (condition)
+#elif ASSAY_ALWAYS_KIND == 1
+#define ASSAY_ALWAYS(condition) \
+  ((condition) ? true : (::assay::audited::fail("internal: not always " #condition, __FILE__, __LINE__), false))
+#define ASSAY_NEVER(condition) \
+  ((condition) ? (::assay::audited::fail("internal: not never " #condition, __FILE__, __LINE__), true) : false)
+#else
+#define ASSAY_ALWAYS(condition) (true)
+#define ASSAY_NEVER(condition) (false)
 #endif

@@ -137,9 +137,14 @@ class SlabSystem {
       if (entry.bytes.data() == nullptr) continue;
       expect(detail::Slab::generation(entry.bytes.data()) == entry.generation, "a slot's generation while taken");
     }
+    for (const auto& [slot, generation] : returned_) {
+      expect(detail::Slab::generation(slot) != generation, "a slot that was given back, and perhaps taken again, has its old tag");
+    }
   }
 
  private:
+  static constexpr std::size_t most_returned = 32;
+
   struct Entry {
     std::span<std::byte> bytes;
     std::uint32_t generation = 0;
@@ -156,6 +161,12 @@ class SlabSystem {
     auto place = std::lower_bound(generations_.begin(), generations_.end(), slot, is_before);
     if (place == generations_.end() || place->first != slot) place = generations_.insert(place, {slot, 0});
     return place->second;
+  }
+
+  // A handle that is stale from now on.
+  void note_returned(const std::byte* slot, std::uint32_t generation) {
+    if (returned_.size() == most_returned) returned_.erase(returned_.begin());
+    returned_.emplace_back(slot, generation);
   }
 
   void take(Entry& entry, std::size_t size, const SlabModel& model) {
@@ -189,6 +200,7 @@ class SlabSystem {
     if (entry.bytes.data() == nullptr) return;
     if (!has_pattern(entry.bytes, entry.pattern)) damaged_ = true;
     if (entry.generation == last_generation()) ++retired_;
+    note_returned(entry.bytes.data(), entry.generation);
     slab_.release(entry.bytes.data());
     ++ledger_.values_destroyed;
     --live_;
@@ -201,6 +213,7 @@ class SlabSystem {
   detail::Slab slab_;
   std::array<Entry, SlabModel::entry_count> entries_{};
   std::vector<std::pair<const std::byte*, std::uint32_t>> generations_;  // by address
+  std::vector<std::pair<const std::byte*, std::uint32_t>> returned_;     // the newest
   std::size_t live_ = 0;
   std::size_t abandoned_ = 0;
   std::size_t retired_ = 0;
