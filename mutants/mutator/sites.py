@@ -15,7 +15,8 @@ Operators, and what stands in the program when the mutant's number is chosen:
     repeat       what gives or takes something (a reference, memory, a place in a list, a life) does so twice
     swap         two adjacent statements change places, neither being a check: a check that comes later still ends the process
 Not mutated: declarations (but for what is in their initialisers); constants and what else the compiler evaluates; what only
-other compilers or MemorySanitizer and Valgrind compile; the negation of a check (a test of anything at all would die); hints.
+other compilers or MemorySanitizer and Valgrind compile; the negation of a check (a test of anything at all would die); hints;
+what is marked ASSAY_ALWAYS or ASSAY_NEVER, and a check of nothing else: no test can show the other answer (see base/check.hpp).
 """
 
 import os
@@ -37,6 +38,7 @@ BARRIERS = {C.DECL_STMT, C.LABEL_STMT, C.CASE_STMT, C.DEFAULT_STMT, C.NULL_STMT,
 BOUNDARY = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "<<": ">>", ">>": "<<", "&": "|", "|": "&", "%": "/"}
 ASSIGN = {"+=": "-=", "-=": "+=", "|=": "&=", "&=": "|=", "<<=": ">>=", ">>=": "<<="}
+MARKED = re.compile(r"(ASSAY_(CHECK|ASSERT|DEBUG_ASSERT)\()?ASSAY_(ALWAYS|NEVER)\(")
 CHECK = re.compile(r"ASSAY_(CHECK|ASSERT|DEBUG_ASSERT)\b")
 KINDS = [("drop-check", CHECK), ("drop-poison", re.compile(r"\b(un)?poison\(|\bASAN_(UN)?POISON")),
          ("drop-wake", re.compile(r"\b(wake\w*|raise\w*|notify_one|enqueue)\(")),
@@ -57,7 +59,10 @@ namespace assay::audited {
 [[noreturn]] void fail(const char* message, const char* file, int line, const char* subject = nullptr) noexcept;
 void report_line(std::initializer_list<const char*> parts) noexcept;
 template <class Condition> void checked(const Condition&, const char*) noexcept;
+template <class Condition> bool marked(const Condition&) noexcept;
 }
+#define ASSAY_ALWAYS ::assay::audited::marked
+#define ASSAY_NEVER ::assay::audited::marked
 #define ASSAY_CHECK ::assay::audited::checked
 #define ASSAY_ASSERT ::assay::audited::checked
 #define ASSAY_DEBUG_ASSERT ::assay::audited::checked
@@ -285,7 +290,7 @@ class File:
                 self._returned(cursor)
             if not is_last:
                 drop = self.mutant("drop", text)
-        else:
+        elif not MARKED.match(text):
             name = next((name for name, pattern in KINDS if pattern.search(text)), "drop")
             drop = self.mutant(name, text)
             inner = stripped(cursor)
@@ -373,6 +378,8 @@ class File:
             return
         children = expressions(cursor)
         start, end = self.span(cursor)
+        if cursor.kind == C.CALL_EXPR and MARKED.match(self.code(start, end)):
+            return
         if cursor.kind == C.BINARY_OPERATOR and len(children) == 2:
             self._binary(cursor, *children)
         elif cursor.kind == C.COMPOUND_ASSIGNMENT_OPERATOR and len(children) == 2:
