@@ -1,23 +1,43 @@
 // Shows what the rest of the suite left open: each case kills mutants of runtime/assay/audited/ (see mutants/automatic) that
 // had survived all other tests.
+#include <fcntl.h>
+
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <new>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "assay/audited/frame_pool.hpp"
+#include "assay/audited/intrusive_list.hpp"
 #include "assay/audited/slab_chunk.hpp"
+#include "assay/audited/sync.hpp"
+#include "assay/audited/system.hpp"
+#include "assay/executor.hpp"
+#include "assay/pin.hpp"
+#include "assay/scheduler.hpp"
 #include "assay/slab.hpp"
 #include "assay/waker.hpp"
 #include "assay_testkit/allocation_counter.hpp"
 #include "support/dies.hpp"
+#include "support/kinds.hpp"
 
 using namespace assay;
 using namespace assay::test;
 using audited::SlabChunk;
 using audited::SlabSlot;
 using testkit::allocation_counts;
+using testkit::Counted;
+using testkit::Ledger;
 
 TEST_CASE("frame pool: a thread that ends gives its cache back, and caches nothing after that", "[kernel][frame_pool][thread]") {
   using Deletes = std::array<std::uint64_t, 3>;  // of this thread: with the cache full, without it, and after one more frame
@@ -83,4 +103,209 @@ TEST_CASE("abort: a waker's table with an empty entry, each of the four", "[kern
   for (const RawWakerVTable& table : tables) {
     check_dies_from_level<2>("Waker::from_raw was given a vtable with an empty entry", [&] { Waker::from_raw({nullptr, &table}); });
   }
+}
+
+TEST_CASE("frame pool: a cache that is full of its own thread's frames takes no other's", "[kernel][frame_pool][thread]") {
+  if (audited::FrameClasses::pass_through) SKIP("the frame pool passes through in this build");
+  audited::trim_frame_pool();
+  constexpr std::size_t size = 2048;
+  constexpr std::size_t own = audited::FrameClasses::limit(audited::FrameClasses::class_of(size)) + 1;
+  std::vector<void*> frames;
+  void* others = nullptr;
+  std::thread([&] { others = audited::take_frame(size); }).join();
+  for (std::size_t i = 0; i < own; ++i) frames.push_back(audited::take_frame(size));
+  for (void* const frame : frames) audited::free_frame(frame, size);
+  const std::size_t kept = audited::check_frame_pool();
+  const std::uint64_t deletes = allocation_counts().deletes;
+  audited::free_frame(others, size);
+  CHECK(audited::check_frame_pool() == kept);
+  CHECK(allocation_counts().deletes - deletes == 1);
+  audited::trim_frame_pool();
+}
+
+TEST_CASE("a chunk's memory goes with it", "[kernel][slab]") {
+  detail::SlabClass size_class{};
+  const testkit::AllocationCounts before = allocation_counts();
+  SlabChunk::make(64, 4, size_class).reset();
+  CHECK(allocation_counts().news > before.news);
+  CHECK(allocation_counts().news - before.news == allocation_counts().deletes - before.deletes);
+}
+
+TEST_CASE("a list's item that has left has no links, and each broken link is found by itself", "[kernel][list][abort]") {
+  struct Item : audited::ListNode<Item> {};
+  static constexpr std::size_t size = sizeof(void*);  // of a link: first that to the next item, then that to the one before
+  const auto bytes_of = [](Item& item) { return reinterpret_cast<std::byte*>(&item); };
+  audited::IntrusiveList<Item> list;
+  std::array<Item, 3> items;
+  for (Item& item : items) list.push_back(item);
+  CHECK(list.check_deep() == 3);
+  items.at(1).unlink();
+  CHECK(std::all_of(bytes_of(items.at(1)), bytes_of(items.at(1)) + 2 * size, [](std::byte each) { return each == std::byte{0}; }));
+  list.push_back(items.at(1));
+  for (const std::size_t at : {std::size_t{0}, size}) {
+    CAPTURE(at);
+    check_dies("internal: a list's links are broken", [&] {
+      std::memset(bytes_of(items.at(2)) + at, 0, size);
+      static_cast<void>(list.check_deep());
+      std::_Exit(0);
+    });
+  }
+}
+
+TEST_CASE("abort: each counter of a PinRc is looked at, by itself", "[kernel][pin][abort]") {
+  using Rc = PinRc<std::uint64_t>;
+  // The block's counters, behind them the owner's id, then the value.
+  const auto counters = [](const Rc& strong) { return reinterpret_cast<std::uint32_t*>(reinterpret_cast<std::byte*>(&*strong) - 16); };
+  const Rc whole = Rc::make(7U);
+  const Rc second = whole;
+  const PinWeak<std::uint64_t> weak(whole);
+  REQUIRE(counters(whole)[0] == 2);
+  REQUIRE(counters(whole)[1] == 2);
+  for (const std::size_t which : {0U, 1U}) {
+    CAPTURE(which);
+    check_dies("internal: a PinRc's counters are broken", [&] {
+      counters(whole)[which] = 0;
+      whole.check_deep();
+      std::_Exit(0);  // before the destructors find it
+    });
+    check_dies_from_level<2>("internal: a PinRc's counters are broken", [&] {
+      Rc third = whole;
+      counters(whole)[which] = 0;
+      { const Rc gone = std::move(third); }
+      std::_Exit(0);
+    });
+  }
+}
+
+TEST_CASE("a function waker may have 2^62 copies", "[kernel][waker][abort]") {
+  struct Nothing {
+    void operator()() const {}
+  };
+  const auto copy_at = [](std::uint64_t count) {
+    return [count] {
+      const Waker waker = function_waker(Nothing());
+      static_cast<audited::sync::Atomic<std::uint64_t>*>(waker.as_raw().data)->exchange_acq_rel(count);
+      const Waker copy = waker;
+      std::_Exit(0);
+    };
+  };
+  check_survives(copy_at((std::uint64_t{1} << 62) - 1));
+  check_dies("too many copies of one function waker are alive", copy_at(std::uint64_t{1} << 62));
+}
+
+TEST_CASE("a mutex is held from lock() to unlock(), also by who has waited", "[kernel][park]") {
+  namespace sync = audited::sync;
+  const auto is_free = [](sync::Mutex& mutex) {
+    bool got = false;
+    std::thread([&] {
+      got = mutex.native().try_lock();
+      if (got) mutex.native().unlock();
+    }).join();
+    return got;
+  };
+#if defined(__GLIBC__)
+  const auto users = [](sync::Mutex& mutex) { return mutex.native().native_handle()->__data.__nusers; };
+#else
+  const auto users = [](sync::Mutex&) { return 0; };
+#endif
+  sync::Mutex mutex;
+  CHECK(is_free(mutex));
+  mutex.lock();
+  CHECK_FALSE(is_free(mutex));
+  mutex.unlock();
+  CHECK(is_free(mutex));
+  CHECK(users(mutex) == 0);
+  {
+    const sync::Lock lock(mutex);
+    CHECK_FALSE(is_free(mutex));
+  }
+  CHECK(is_free(mutex));
+  CHECK(users(mutex) == 0);
+  sync::Condition condition;
+  bool told = false;
+  std::thread teller;
+  {
+    const sync::Lock lock(mutex);
+    teller = std::thread([&] {
+      const sync::Lock theirs(mutex);
+      told = true;
+      condition.notify_one();
+    });
+    while (!told) condition.wait(mutex);
+    CHECK_FALSE(is_free(mutex));
+  }
+  teller.join();
+  CHECK(is_free(mutex));
+}
+
+TEST_CASE("what the kernel asks of its descriptors: close on exec, never block, the monotonic clock", "[kernel][system]") {
+  const int event = audited::make_eventfd();
+  const int timer = audited::make_timerfd();
+  const int epoll = audited::make_epoll();
+  for (const int fd : {event, timer, epoll}) {
+    REQUIRE(fd >= 0);
+    CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    if (fd != epoll) CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+  }
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(timer));
+  const std::string text((std::istreambuf_iterator<char>(info)), {});
+  CHECK(text.find("clockid: " + std::to_string(CLOCK_MONOTONIC) + "\n") != std::string::npos);
+  for (const int fd : {event, timer, epoll}) CHECK(audited::close_fd(fd) == 0);
+}
+
+TEST_CASE("abort: a LocalWaker is copied on another thread, before the copy is dropped", "[thread][abort]") {
+  check_dies("used on another thread than its executor's", [] {
+    Executor executor;
+    LocalWaker kept;
+    Ledger ledger;
+    executor.spawn_detached(ScriptedFuture<int>(ledger, [&](Context& context) -> Poll<int> {
+      kept = context.local_waker();
+      return Pending;
+    }));
+    executor.run_until_stalled();
+    std::thread([&] {
+      alignas(LocalWaker) std::array<std::byte, sizeof(LocalWaker)> bytes;
+      ::new (static_cast<void*>(bytes.data())) LocalWaker(kept);
+      std::_Exit(0);
+    }).join();
+  });
+}
+
+TEST_CASE("a wake through the last LocalWaker comes before that is gone: the task is not stranded", "[kernel][waker]") {
+  Ledger ledger;
+  {
+    Executor executor;
+    LocalWaker kept;
+    executor.spawn_detached(ScriptedFuture<int>(ledger, [&](Context& context) -> Poll<int> {
+      if (ledger.polls > 1) return Ready(1);
+      kept = context.local_waker();
+      return Pending;
+    }));
+    executor.run_until_stalled();
+    std::move(kept).wake();
+    CHECK(executor.stats().stranded == 0);
+    CHECK(executor.run_until_stalled() == 1);
+    CHECK(executor.stats().completed == 1);
+    CHECK(executor.stats().stranded == 0);
+  }
+  CHECK(ledger.leftovers().empty());
+}
+
+TEST_CASE("an output that is taken is gone from its task at once", "[kernel][task]") {
+  Ledger ledger;
+  {
+    detail::SchedulerOwner scheduler{detail::SlabOptions{}};
+    auto* const task = scheduler->spawn<ScriptedFuture<Counted>>(
+        "taken", ScriptedFuture<Counted>(ledger, [&](Context&) -> Poll<Counted> { return Ready(Counted(ledger, 7)); }));
+    const detail::TaskHandle<Counted> handle(*scheduler, *task);
+    CHECK(scheduler->run_one(nullptr));
+    CHECK(task->has(audited::TaskFlags::has_output));
+    {
+      const auto taken = task->typed_vtable().take_output(*task);
+      CHECK_FALSE(task->has(audited::TaskFlags::has_output));
+      CHECK(ledger.values_alive() == 1);  // the one that was taken
+    }
+    CHECK(ledger.values_alive() == 0);
+  }
+  CHECK(ledger.leftovers().empty());
 }
