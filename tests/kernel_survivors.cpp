@@ -13,13 +13,16 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "assay/audited/frame_pool.hpp"
 #include "assay/audited/intrusive_list.hpp"
+#include "assay/audited/poison.hpp"
 #include "assay/audited/slab_chunk.hpp"
+#include "assay/audited/slot.hpp"
 #include "assay/audited/sync.hpp"
 #include "assay/audited/system.hpp"
 #include "assay/executor.hpp"
@@ -120,6 +123,9 @@ TEST_CASE("frame pool: a cache that is full of its own thread's frames takes no 
   audited::free_frame(others, size);
   CHECK(audited::check_frame_pool() == kept);
   CHECK(allocation_counts().deletes - deletes == 1);
+  void* const newest = audited::take_frame(size);  // level 3 hands out the oldest
+  CHECK((newest == frames.back()) == (ASSAY_HARDENING_LEVEL < 3));
+  audited::free_frame(newest, size);
   audited::trim_frame_pool();
 }
 
@@ -310,3 +316,113 @@ TEST_CASE("an output that is taken is gone from its task at once", "[kernel][tas
   }
   CHECK(ledger.leftovers().empty());
 }
+
+TEST_CASE("abort: a slot is empty before the destructor of what was in it runs, at level 3", "[kernel][slot][abort]") {
+  struct Looks {
+    explicit Looks(audited::Slot<Looks>& given) : slot(given) {}
+    ~Looks() {
+      static_cast<void>(slot.template get<0>());
+      std::_Exit(0);
+    }
+    audited::Slot<Looks>& slot;
+  };
+  check_dies_from_level<3>("internal: an object was read that is not in its slot", [] {
+    audited::Slot<Looks> slot;
+    slot.construct<0>(slot);
+    slot.destroy<0>();
+  });
+}
+
+namespace {
+
+// An output that looks at its task when it is destroyed, and whose n-th move throws.
+struct Watcher {
+  struct Record {
+    audited::TaskHeader* task = nullptr;
+    int moves_left = 1000;
+    int alive = 0;
+    bool flag_seen = false;
+  };
+  explicit Watcher(Record& given) : record(&given) { ++record->alive; }
+  Watcher(Watcher&& other) : record(other.record) {
+    if (record->moves_left-- == 0) throw std::runtime_error("moved once too often");
+    ++record->alive;
+  }
+  Watcher& operator=(Watcher&&) = delete;
+  ~Watcher() {
+    --record->alive;
+    if (record->task != nullptr && record->alive == 0) record->flag_seen |= record->task->has(audited::TaskFlags::has_output);
+  }
+  Record* record;
+};
+
+struct Yields {
+  using Output = Watcher;
+  Watcher::Record* record;
+  Poll<Watcher> poll(Context&) { return Ready(Watcher(*record)); }
+};
+
+}  // namespace
+
+TEST_CASE("an output's flag is gone before the output, and never there for one that was not made", "[kernel][task][throw]") {
+  bool moved_without_a_throw = false;
+  for (int moves = 0; !moved_without_a_throw; ++moves) {
+    CAPTURE(moves);
+    REQUIRE(moves < 20);
+    Watcher::Record record;
+    record.moves_left = moves;
+    detail::SchedulerOwner scheduler{detail::SlabOptions{}};
+    auto* const task = scheduler->spawn<Yields>("yields", Yields{&record});
+    detail::TaskHandle<Watcher> handle(*scheduler, *task);
+    CHECK(scheduler->run_one(nullptr));
+    CHECK(task->has(audited::TaskFlags::has_output) != task->has(audited::TaskFlags::has_exception));
+    moved_without_a_throw = task->has(audited::TaskFlags::has_output);
+    CHECK(record.alive == (moved_without_a_throw ? 1 : 0));
+    record.task = task;
+    task->vtable->drop_outcome(*task);
+    CHECK(record.alive == 0);
+    CHECK_FALSE(record.flag_seen);
+  }
+}
+
+#if defined(ASSAY_WITH_ASAN)
+TEST_CASE("poison: what a frame does not need of its block, what was given back, and an orphan's memory", "[kernel][poison]") {
+  const auto poisoned = [](const void* at, std::size_t offset = 0) {
+    return __asan_address_is_poisoned(static_cast<const std::byte*>(at) + offset) != 0;
+  };
+  audited::trim_frame_pool();
+  for (const std::size_t size : {std::size_t{8}, std::size_t{104}}) {  // of blocks of 32 and of 128 bytes
+    CAPTURE(size);
+    void* const frame = audited::take_frame(size);
+    CHECK_FALSE(poisoned(frame, size - 1));
+    CHECK(poisoned(frame, size));
+    audited::free_frame(frame, size);
+    CHECK(poisoned(frame));
+    audited::trim_frame_pool();
+    CHECK(poisoned(frame));  // the system's now, and not made addressable after that
+  }
+  const std::uint64_t* value = nullptr;
+  {
+    const PinRc<std::uint64_t> strong = PinRc<std::uint64_t>::make(7U);
+    value = &*strong;
+    CHECK_FALSE(poisoned(value));
+  }
+  CHECK(poisoned(value));
+  Ledger ledger;
+  std::array<Waker, 2> kept;
+  {
+    Executor executor;
+    for (Waker& each : kept) {
+      executor.spawn_detached(ScriptedFuture<int>(ledger, [&each](Context& context) -> Poll<int> {
+        each = context.waker();
+        return Pending;
+      }));
+    }
+    executor.run_until_stalled();
+  }
+  const void* const orphan = kept.at(0).as_raw().data;
+  CHECK_FALSE(poisoned(orphan));
+  kept.at(0) = Waker();
+  CHECK(poisoned(orphan));  // while the other keeps the memory of both
+}
+#endif

@@ -2,6 +2,7 @@
 // a coroutine's frame. Mostly their aborts: above them, nothing can break these rules.
 #include <coroutine>
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 
 #include "assay/audited/coroutine.hpp"
@@ -256,4 +257,22 @@ TEST_CASE("abort: a thread that is given a second id", "[kernel][abort]") {
     static_cast<void>(audited::current_thread_id());
     static_cast<void>(audited::assign_thread_id());
   });
+}
+
+TEST_CASE("abort: a task is ended with its output in it", "[kernel][task][abort]") {
+  const char* const words = "internal: a task was freed with something alive in it";
+  check_dies_from_level<2>(words, with_scene([](Scene& scene) {
+                             Task& task = scene.task();
+                             task.flags = TaskFlags::done | TaskFlags::has_output;
+                             Core::end_task(task);
+                             std::_Exit(0);
+                           }));
+  check_dies_from_level<2>(words, with_scene([](Scene& scene) {
+                             Task& task = scene.task();
+                             Inbox::clone(task);
+                             scene.core.close([](audited::RemoteNode&, std::uint64_t) {});
+                             task.flags = TaskFlags::done | TaskFlags::has_output;
+                             Inbox::drop(task);
+                             std::_Exit(0);
+                           }));
 }
