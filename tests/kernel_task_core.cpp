@@ -9,6 +9,7 @@
 #include "assay/audited/task_core.hpp"
 #include "assay/poll.hpp"
 #include "assay/slab.hpp"
+#include "assay_testkit/counting_waker.hpp"
 #include "support/dies.hpp"
 
 using namespace assay;
@@ -275,4 +276,28 @@ TEST_CASE("abort: a task is ended with its output in it", "[kernel][task][abort]
                              Inbox::drop(task);
                              std::_Exit(0);
                            }));
+}
+
+TEST_CASE("task core: what a task's header holds ends with it, once, in an executor's life and after it", "[kernel][task]") {
+  testkit::CountingWaker joiner;
+  Scene scene;
+  Task& task = scene.task(0);
+  task.joiner = joiner.waker();
+  task.flags = TaskFlags::done;
+  const std::uint64_t before = joiner.drops();
+  Core::end_task(task);
+  CHECK(joiner.drops() - before == 1);
+
+  Task& orphan = scene.task(1);
+  orphan.joiner = joiner.waker();
+  orphan.flags = TaskFlags::done;
+  const std::uint64_t then = joiner.drops();
+  Inbox::clone(orphan);
+  scene.core.retain_inbox();  // for its Wakers
+  scene.core.close([](audited::RemoteNode&, std::uint64_t) {});
+  Inbox::drop(orphan);
+  CHECK(joiner.drops() - then == 1);
+  CHECK(scene.ended == 0);
+  scene.core.release_inbox();
+  CHECK(scene.ended == 1);
 }
