@@ -2,12 +2,14 @@
 // a coroutine's frame. Mostly their aborts: above them, nothing can break these rules.
 #include <coroutine>
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 
 #include "assay/audited/coroutine.hpp"
 #include "assay/audited/task_core.hpp"
 #include "assay/poll.hpp"
 #include "assay/slab.hpp"
+#include "assay_testkit/counting_waker.hpp"
 #include "support/dies.hpp"
 
 using namespace assay;
@@ -256,4 +258,46 @@ TEST_CASE("abort: a thread that is given a second id", "[kernel][abort]") {
     static_cast<void>(audited::current_thread_id());
     static_cast<void>(audited::assign_thread_id());
   });
+}
+
+TEST_CASE("abort: a task is ended with its output in it", "[kernel][task][abort]") {
+  const char* const words = "internal: a task was freed with something alive in it";
+  check_dies_from_level<2>(words, with_scene([](Scene& scene) {
+                             Task& task = scene.task();
+                             task.flags = TaskFlags::done | TaskFlags::has_output;
+                             Core::end_task(task);
+                             std::_Exit(0);
+                           }));
+  check_dies_from_level<2>(words, with_scene([](Scene& scene) {
+                             Task& task = scene.task();
+                             Inbox::clone(task);
+                             scene.core.close([](audited::RemoteNode&, std::uint64_t) {});
+                             task.flags = TaskFlags::done | TaskFlags::has_output;
+                             Inbox::drop(task);
+                             std::_Exit(0);
+                           }));
+}
+
+TEST_CASE("task core: what a task's header holds ends with it, once, in an executor's life and after it", "[kernel][task]") {
+  testkit::CountingWaker joiner;
+  Scene scene;
+  Task& task = scene.task(0);
+  task.joiner = joiner.waker();
+  task.flags = TaskFlags::done;
+  const std::uint64_t before = joiner.drops();
+  Core::end_task(task);
+  CHECK(joiner.drops() - before == 1);
+
+  Task& orphan = scene.task(1);
+  orphan.joiner = joiner.waker();
+  orphan.flags = TaskFlags::done;
+  const std::uint64_t then = joiner.drops();
+  Inbox::clone(orphan);
+  scene.core.retain_inbox();  // for its Wakers
+  scene.core.close([](audited::RemoteNode&, std::uint64_t) {});
+  Inbox::drop(orphan);
+  CHECK(joiner.drops() - then == 1);
+  CHECK(scene.ended == 0);
+  scene.core.release_inbox();
+  CHECK(scene.ended == 1);
 }

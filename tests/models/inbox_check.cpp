@@ -1,0 +1,48 @@
+// The owner checks its inbox while others push: it follows the links of what is there already, and meets nothing half done.
+#include <array>
+
+#include "assay_testkit/model.hpp"
+
+#include "assay/audited/inbox.hpp"
+
+namespace {
+
+using assay::audited::Inbox;
+using assay::audited::RemoteNode;
+
+class Core final : public Inbox {
+  void raise() noexcept override {}
+  void free_orphan(RemoteNode&) noexcept override {}
+  void destroy_inbox() noexcept override {}
+};
+
+struct Check : rl::test_suite<Check, 3> {
+  Core* core = nullptr;
+  std::array<RemoteNode*, 2> nodes{};
+
+  void before() {
+    core = MODEL_NEW Core;
+    for (RemoteNode*& node : nodes) {
+      node = MODEL_NEW RemoteNode(*core);
+      Inbox::clone(*node);
+    }
+  }
+
+  void thread(unsigned index) {
+    if (index == 2) {
+      RL_ASSERT(core->check_inbox() <= 2);
+    } else {
+      Inbox::wake_by_ref(*nodes.at(index));
+    }
+  }
+
+  void after() {
+    RL_ASSERT(core->check_inbox() == 2);
+    for (RemoteNode* node : nodes) MODEL_DELETE node;
+    MODEL_DELETE core;
+  }
+};
+
+}  // namespace
+
+int main() { return assay::testkit::explore<Check>("inbox_check"); }
