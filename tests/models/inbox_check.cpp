@@ -1,4 +1,4 @@
-// The owner checks its inbox while others push: it follows the links of what is there already, and meets nothing half done.
+// The owner checks its inbox while another thread pushes: it follows the links of what is there already, and meets nothing half done.
 #include <array>
 
 #include "assay_testkit/model.hpp"
@@ -16,7 +16,7 @@ class Core final : public Inbox {
   void destroy_inbox() noexcept override {}
 };
 
-struct Check : rl::test_suite<Check, 3> {
+struct Check : rl::test_suite<Check, 2> {
   Core* core = nullptr;
   std::array<RemoteNode*, 2> nodes{};
 
@@ -26,13 +26,15 @@ struct Check : rl::test_suite<Check, 3> {
       node = MODEL_NEW RemoteNode(*core);
       Inbox::clone(*node);
     }
+    Inbox::wake_by_ref(*nodes.at(0));
   }
 
   void thread(unsigned index) {
-    if (index == 2) {
-      RL_ASSERT(core->check_inbox() <= 2);
+    if (index == 0) {
+      const std::size_t seen = core->check_inbox();
+      RL_ASSERT(seen == 1 || seen == 2);
     } else {
-      Inbox::wake_by_ref(*nodes.at(index));
+      Inbox::wake_by_ref(*nodes.at(1));
     }
   }
 
