@@ -281,16 +281,21 @@ TEST_CASE("abort: a task is ended with its output in it", "[kernel][task][abort]
 TEST_CASE("task core: what a task's header holds ends with it, once, in an executor's life and after it", "[kernel][task]") {
   testkit::CountingWaker joiner;
   Scene scene;
+  const auto finish = [](Task& task) {
+    task.flags |= TaskFlags::running;
+    task.vtable->drop_future(task);
+    task.flags = TaskFlags::done;
+  };
   Task& task = scene.task(0);
   task.joiner = joiner.waker();
-  task.flags = TaskFlags::done;
+  finish(task);
   const std::uint64_t before = joiner.drops();
   Core::end_task(task);
   CHECK(joiner.drops() - before == 1);
 
   Task& orphan = scene.task(1);
   orphan.joiner = joiner.waker();
-  orphan.flags = TaskFlags::done;
+  finish(orphan);
   const std::uint64_t then = joiner.drops();
   Inbox::clone(orphan);
   scene.core.retain_inbox();  // for its Wakers
