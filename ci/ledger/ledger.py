@@ -242,7 +242,30 @@ def tables(ledger, survey):
         files = sorted({operation.file.removeprefix(AUDITED) for operation in found})
         inventory.append(f"| {kind} | {len(found)} | {', '.join(files)} |\n")
     inventory.append(f"| all | {len(survey.operations)} | {survey.code_lines} lines of code |\n")
-    return {"matrix": "".join(matrix), "inventory": "".join(inventory)}
+    return {"matrix": "".join(matrix), "inventory": "".join(inventory), "mutation": mutation_table(ledger.root)}
+
+
+def mutation_table(root):
+    """What mutants/automatic left in mutants/automatic.tsv: the score of each file, and the survivors that nobody has explained."""
+    path = os.path.join(root, "mutants", "automatic.tsv")
+    if not os.path.exists(path):
+        return "Not run: `mutants/automatic --record`.\n"
+    with open(path, encoding="utf-8") as stream:
+        lines = [line.split("\t") for line in stream.read().splitlines()[1:]]
+    scores, out = {}, ["| file | mutants | killed | explained | open |\n|---|---|---|---|---|\n"]
+    for what, file, _, _, made, killed, explained in lines:
+        if what == "score":
+            sums = scores.setdefault(file, [0, 0, 0])
+            for i, number in enumerate((made, killed, explained)):
+                sums[i] += int(number)
+    total = [sum(sums[i] for sums in scores.values()) for i in range(3)]
+    for file, (made, killed, explained) in [*sorted(scores.items()), ("all", total)]:
+        out.append(f"| {file} | {made} | {killed} | {explained} | {made - killed - explained} |\n")
+    still = [line for line in lines if line[0] == "survivor" and not line[6].startswith("equivalent")]
+    if still:
+        out.append("\nOpen, neither killed nor explained:\n\n")
+        out += [f"- {file}, `{function}`, {operator}: `{text}` ({how})\n" for _, file, function, operator, text, how, _ in still]
+    return "".join(out)
 
 
 def written(ledger, survey, text):
