@@ -9,7 +9,6 @@ ROOT=${ASSAY_SOURCE:-${SRC:-}/assay}
 [ -f "$ROOT/CMakeLists.txt" ] || { echo "build.sh: no source in $ROOT; set SRC or ASSAY_SOURCE" >&2; exit 2; }
 WORK=${WORK:-$(mktemp -d)}
 
-# Coverage builds run the same programs without an engine of ours; all others have the runtime instrumented by CXXFLAGS.
 cmake -S "$ROOT" -B "$WORK/assay" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_COMPILER="$CXX" -DCMAKE_CXX_FLAGS="${CXXFLAGS:-}" \
   -DASSAY_FUZZ_ENGINE="$LIB_FUZZING_ENGINE" -DASSAY_BUILD_FUZZ=ON -DASSAY_BUILD_TESTS=OFF -DASSAY_BUILD_EXAMPLES=OFF \
   -DASSAY_HARDENING=debug -DASSAY_WERROR=OFF
@@ -21,7 +20,6 @@ for source in "$ROOT"/fuzz/*.cpp; do
   cp "$WORK/assay/fuzz/fuzz_$name" "$OUT/"
   (cd "$ROOT/fuzz" && python3 -m zipfile -c "$OUT/fuzz_${name}_seed_corpus.zip" "corpus/$name/"*)
   if [ -f "$ROOT/fuzz/dictionaries/$name.dict" ]; then cp "$ROOT/fuzz/dictionaries/$name.dict" "$OUT/fuzz_$name.dict"; fi
-  steps=$(sed -n 's/.*drive<.*, \([0-9]*\)>(data, size).*/\1/p' "$source")
-  printf '[libfuzzer]\nmax_len = %s\ntimeout = 10\n' "$((steps > 0 ? 1 + 4 * steps : 4096))" >"$OUT/fuzz_$name.options"
+  printf '[libfuzzer]\nmax_len = %s\ntimeout = 10\n' "$("$ROOT/fuzz/max_len" "$name")" >"$OUT/fuzz_$name.options"
 done
 echo "build.sh: $(find "$OUT" -name 'fuzz_*' -perm -u+x -type f | wc -l) targets in $OUT"

@@ -18,6 +18,14 @@ std::ostream& operator<<(std::ostream& out, Then then) {
   return out << names[static_cast<int>(then)];
 }
 
+struct Scene {
+  Ledger ledger;
+  std::exception_ptr unhandled;
+  Executor executor{{.on_unhandled = [this](const TaskInfo&, std::exception_ptr error) { unhandled = error; }}};
+  Probe probe{executor, ledger};
+  JoinHandle<Counted> handle;
+};
+
 }  // namespace
 
 TEST_CASE("a task cancels itself", "[cancel]") {
@@ -28,13 +36,8 @@ TEST_CASE("a task cancels itself", "[cancel]") {
   const bool first_poll = GENERATE(true, false);
   CAPTURE(kind, then, drop, wakes, first_poll);
 
-  Ledger ledger;
-  std::exception_ptr unhandled;
-  ExecutorOptions options;
-  options.on_unhandled = [&](const TaskInfo&, std::exception_ptr error) { unhandled = error; };
-  Executor executor(options);
-  Probe probe(executor, ledger);
-  JoinHandle<Counted> handle;
+  Scene scene;
+  auto& [ledger, unhandled, executor, probe, handle] = scene;
   int destroyed = 0;
   ScriptedFuture<Counted> script(
       ledger,
@@ -91,13 +94,8 @@ TEST_CASE("a future drops the handle of its own task as it ends", "[cancel][task
   const Then then = GENERATE(Then::ready, Then::pending, Then::throws);
   CAPTURE(kind, then);
 
-  Ledger ledger;
-  std::exception_ptr unhandled;
-  ExecutorOptions options;
-  options.on_unhandled = [&](const TaskInfo&, std::exception_ptr error) { unhandled = error; };
-  Executor executor(options);
-  Probe probe(executor, ledger);
-  JoinHandle<Counted> handle;
+  Scene scene;
+  auto& [ledger, unhandled, executor, probe, handle] = scene;
   int destroyed = 0;
   ScriptedFuture<Counted> script(
       ledger,
@@ -130,13 +128,8 @@ TEST_CASE("a task detaches itself while it is polled", "[cancel][task]") {
   const Then then = GENERATE(Then::ready, Then::pending, Then::throws);
   CAPTURE(kind, then);
 
-  Ledger ledger;
-  std::exception_ptr unhandled;
-  ExecutorOptions options;
-  options.on_unhandled = [&](const TaskInfo&, std::exception_ptr error) { unhandled = error; };
-  Executor executor(options);
-  Probe probe(executor, ledger);
-  JoinHandle<Counted> handle;
+  Scene scene;
+  auto& [ledger, unhandled, executor, probe, handle] = scene;
   KeptWaker waker(WakerKind::local);
   ScriptedFuture<Counted> script(ledger, [&](Context& context) -> Poll<Counted> {
     if (ledger.polls == 1) handle.detach();

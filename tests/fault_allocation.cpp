@@ -32,6 +32,7 @@ using assay::test::check_loop;
 using assay::test::expect_usable;
 using assay::test::SiteRecord;
 using assay::test::twice;
+using assay::test::with;
 using assay::testkit::each_allocation_fails;
 using assay::testkit::expect;
 using assay::testkit::FaultLoop;
@@ -41,15 +42,6 @@ using assay::testkit::SystemCall;
 using assay::testkit::SystemFaults;
 
 namespace {
-
-ExecutorOptions with(Backend backend, std::size_t slots = 0) {
-  ExecutorOptions options;
-  options.backend = backend;
-  options.task_slots = slots;
-  return options;
-}
-
-#define ANY_BACKEND() GENERATE(Backend::epoll, Backend::poll)
 
 Async<int> deep(int depth) {
   if (depth == 0) {

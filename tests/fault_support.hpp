@@ -1,12 +1,14 @@
-// What the fault loops have in common: a record of the sites, and an executor that is seen to work.
+// What the fault loops have in common: a record of the sites, the backends, and an executor that is seen to work.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include "assay/async.hpp"
 #include "assay/executor.hpp"
@@ -27,6 +29,15 @@ class SiteRecord {
   SiteRecord& operator=(const SiteRecord&) = delete;
   ~SiteRecord() { testkit::FaultSites::stop(); }
 };
+
+inline ExecutorOptions with(Backend backend, std::size_t slots = 0) {
+  ExecutorOptions options;
+  options.backend = backend;
+  options.task_slots = slots;
+  return options;
+}
+
+#define ANY_BACKEND() GENERATE(Backend::epoll, Backend::poll)
 
 inline Async<int> twice(int value) {
   co_await yield_now();

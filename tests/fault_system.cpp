@@ -29,6 +29,7 @@ using namespace std::chrono_literals;
 using assay::test::check_loop;
 using assay::test::expect_usable;
 using assay::test::SiteRecord;
+using assay::test::with;
 using assay::testkit::each_system_call_fails;
 using assay::testkit::expect;
 using assay::testkit::FaultLoop;
@@ -37,14 +38,6 @@ using assay::testkit::SystemCall;
 using assay::testkit::SystemFaults;
 
 namespace {
-
-ExecutorOptions with(Backend backend) {
-  ExecutorOptions options;
-  options.backend = backend;
-  return options;
-}
-
-#define ANY_BACKEND() GENERATE(Backend::epoll, Backend::poll)
 
 Async<void> waits_for(int fd, Interest interest) {
   const Readiness ready = co_await FdEvent(fd, interest);

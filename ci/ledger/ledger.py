@@ -245,26 +245,35 @@ def tables(ledger, survey):
     return {"matrix": "".join(matrix), "inventory": "".join(inventory), "mutation": mutation_table(ledger.root)}
 
 
-def mutation_table(root):
-    """What mutants/automatic left in mutants/automatic.tsv: the score of each file, and the survivors that nobody has explained."""
+def mutation(root):
+    """What mutants/automatic left in mutants/automatic.tsv, or None: rows of (file, mutants, killed, explained, open), the last of them
+    for all files; and the survivors, each (file, function, operator, text, how, why), with no `why` where nobody has explained it."""
     path = os.path.join(root, "mutants", "automatic.tsv")
     if not os.path.exists(path):
-        return "Not run: `mutants/automatic --record`.\n"
+        return None
+    scores, survivors = {}, []
     with open(path, encoding="utf-8") as stream:
-        lines = [line.split("\t") for line in stream.read().splitlines()[1:]]
-    scores, out = {}, ["| file | mutants | killed | explained | open |\n|---|---|---|---|---|\n"]
-    for what, file, _, _, made, killed, explained in lines:
-        if what == "score":
-            sums = scores.setdefault(file, [0, 0, 0])
-            for i, number in enumerate((made, killed, explained)):
-                sums[i] += int(number)
-    total = [sum(sums[i] for sums in scores.values()) for i in range(3)]
-    for file, (made, killed, explained) in [*sorted(scores.items()), ("all", total)]:
-        out.append(f"| {file} | {made} | {killed} | {explained} | {made - killed - explained} |\n")
-    still = [line for line in lines if line[0] == "survivor" and not line[6].startswith("equivalent")]
+        for what, file, *rest in (line.split("\t") for line in stream.read().splitlines()[1:]):
+            if what == "score":
+                scores[file] = [a + int(b) for a, b in zip(scores.get(file, (0, 0, 0)), rest[2:])]
+            else:
+                survivors.append((file, *rest[:-1], rest[-1] if rest[-1].startswith("equivalent") else ""))
+    total = [sum(column) for column in zip(*scores.values())]
+    rows = [(file, *sums, sums[0] - sums[1] - sums[2]) for file, sums in [*sorted(scores.items()), ("all", total)]]
+    return rows, survivors
+
+
+def mutation_table(root):
+    found = mutation(root)
+    if found is None:
+        return "Not run: `mutants/automatic --record`.\n"
+    rows, survivors = found
+    out = ["| file | mutants | killed | explained | open |\n|---|---|---|---|---|\n"]
+    out += ["| " + " | ".join(map(str, row)) + " |\n" for row in rows]
+    still = [survivor for survivor in survivors if not survivor[-1]]
     if still:
         out.append("\nOpen, neither killed nor explained:\n\n")
-        out += [f"- {file}, `{function}`, {operator}: `{text}` ({how})\n" for _, file, function, operator, text, how, _ in still]
+        out += [f"- {file}, `{function}`, {operator}: `{text}` ({how})\n" for file, function, operator, text, how, _ in still]
     return "".join(out)
 
 
