@@ -96,6 +96,7 @@ class TaskModel {
   static constexpr std::size_t max_tasks = 10;
   static constexpr std::size_t waker_count = 6;
   static constexpr bool oldest_first = ASSAY_HARDENING_LEVEL >= 3;
+  static constexpr std::size_t chunk_slots = 7;  // so many tasks of TaskSystem's size share a chunk of the slab
   static constexpr std::size_t action_count = static_cast<std::size_t>(TaskAction::count);
 
   enum Op : std::uint8_t { action, poll_once, run_until_stalled, plan_poll, plan_drop, end_executor };
@@ -116,10 +117,6 @@ class TaskModel {
   explicit TaskModel(std::uint8_t option) {
     static constexpr std::array<std::uint32_t, 4> visits{1, 2, 3, 61};
     polls_per_visit = visits.at(option % visits.size());
-    // The end of the executor takes tasks by the place of their slots. Which slot is taken next depends on the level.
-    for (std::size_t slot = 0; slot < 4 * max_tasks; ++slot) {
-      oldest_first ? free_slots.push_back(slot) : free_slots.push_front(slot);
-    }
   }
 
   bool allows(const Step& step) const {
@@ -171,7 +168,8 @@ class TaskModel {
   std::array<bool, max_tasks> handles{};
   std::array<TaskPlan, max_tasks> poll_plans{};
   std::array<TaskPlan, max_tasks> drop_plans{};
-  Row<std::size_t, 4 * max_tasks> free_slots;
+  Row<std::size_t, 2 * chunk_slots> free_slots;
+  std::size_t slots = 0;
   ExecutorStats stats;
   TaskLog log;
   std::uint32_t polls_per_visit = 1;
@@ -257,13 +255,22 @@ class TaskModel {
   void spawn() {
     if (!alive || tasks.size() == max_tasks) return;
     const std::size_t task = tasks.size();
-    tasks.emplace_back().slot = free_slots.pop_front();
+    tasks.emplace_back().slot = take_slot();
     ++stats.spawned;
     wake(task);
     if (closing) cancel(task);
     at(task).handle = true;
     handles.at(task) = true;
   }
+
+  // The end of the executor takes tasks by the place of their slots. Which slot is taken next depends on the level.
+  std::size_t take_slot() {
+    if (free_slots.empty()) {
+      for (std::size_t i = 0; i < chunk_slots; ++i) make_free(slots++);
+    }
+    return free_slots.pop_front();
+  }
+  void make_free(std::size_t slot) { oldest_first ? free_slots.push_back(slot) : free_slots.push_front(slot); }
 
   void enqueue(std::size_t task) {
     at(task).queued = true;
@@ -314,7 +321,7 @@ class TaskModel {
     if (!at(task).done || at(task).is_held()) return;
     at(task).freed = true;
     ++stats.freed;
-    oldest_first ? free_slots.push_back(at(task).slot) : free_slots.push_front(at(task).slot);
+    make_free(at(task).slot);
   }
 
   void visit() {
@@ -447,7 +454,7 @@ class TaskModel {
 
   template <class Visit>
   void for_each_in_memory(Visit&& visit_task) {
-    for (std::size_t slot = 0; slot < 4 * max_tasks; ++slot) {
+    for (std::size_t slot = 0; slot < slots; ++slot) {
       for (std::size_t task = 0; task < tasks.size(); ++task) {
         if (at(task).slot == slot && !at(task).freed) {
           visit_task(task);
