@@ -213,7 +213,7 @@ verdict() {
     # The same suite ran at each level: the smaller count is the one that is certain.
     !($1 in count) || $3 < count[$1] { count[$1] = $3; assertions[$1] = $6 }
     { skipped[$1] = $5 > skipped[$1] ? $5 : skipped[$1] }
-    $2 != "-" && !($2 in level) { level[$2] = 1; levels = levels (levels ? " " : "") "-" $2 }
+    $2 != "-" && !($2 in level) { level[$2] = 1; levels = levels (levels ? " " : "") ($2 ~ /^O/ ? "-" : "") $2 }
     END {
       n = split("canaries unit examples properties replay fuzz", order)
       for (i = 1; i <= n; ++i) {

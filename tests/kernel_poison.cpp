@@ -5,14 +5,21 @@
 
 #if defined(ASSAY_WITH_ASAN) || defined(ASSAY_WITH_MSAN) || defined(ASSAY_VALGRIND)
 
+#include <malloc.h>
+
+#include <array>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include <catch2/catch_test_macros.hpp>
 
 #include "assay/audited/frame_pool.hpp"
+#include "assay/executor.hpp"
 #include "assay/pin.hpp"
 #include "assay/slab.hpp"
+#include "assay_testkit/allocation_counter.hpp"
 
 #if defined(ASSAY_VALGRIND)
 #include <valgrind/valgrind.h>
@@ -115,6 +122,101 @@ TEST_CASE("poison: the value of a PinRc is dead while PinWeaks keep its block", 
   strong.reset();
   CHECK(weak.expired());
   CHECK(look(value, sizeof *value) == dead);
+}
+
+// malloc and free set the state of what they hand out and take back. An allocator in between does not: it hands out what it got.
+namespace {
+
+class KeptMemory {
+ public:
+  KeptMemory() {
+    count = 0;
+    assay::testkit::observe_frees([](void* memory) noexcept {
+      if (count == most) return false;
+      memories.at(count++) = memory;
+      return true;
+    });
+  }
+  KeptMemory(const KeptMemory&) = delete;
+  KeptMemory& operator=(const KeptMemory&) = delete;
+  ~KeptMemory() {
+    assay::testkit::observe_frees(nullptr);
+    for (std::size_t i = 0; i < count; ++i) std::free(memories.at(i));
+  }
+
+  std::size_t size() const { return count; }
+  // Of all bytes that were given back, those that the next one may not touch.
+  std::size_t forbidden() const {
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto* const bytes = static_cast<const char*>(memories.at(i));
+      for (std::size_t at = 0; at < ::malloc_usable_size(memories.at(i)); ++at) found += look(bytes + at, 1) == Bytes::forbidden ? 1 : 0;
+    }
+    return found;
+  }
+
+ private:
+  static constexpr std::size_t most = 200;
+  static inline std::array<void*, most> memories{};
+  static inline std::size_t count = 0;
+};
+
+struct KeepsItsWaker {
+  using Output = assay::Unit;
+  std::optional<assay::Waker>& place;
+  assay::Poll<assay::Unit> poll(assay::Context& context) const {
+    place = context.waker();
+    return assay::Pending;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("poison: a PinRc's block goes back as it came", "[kernel][pin][poison]") {
+  if (!is_watched()) SKIP("built for Valgrind, and not run under it");
+  std::optional<assay::PinRc<std::uint64_t>> strong = assay::PinRc<std::uint64_t>::make(7U);
+  const KeptMemory kept;
+  strong.reset();
+  CHECK(kept.size() == 1);
+  CHECK(kept.forbidden() == 0);
+}
+
+TEST_CASE("poison: the frame pool's blocks go back as they came", "[kernel][frame_pool][poison]") {
+  if (!is_watched()) SKIP("built for Valgrind, and not run under it");
+  assay::audited::trim_frame_pool();
+  const KeptMemory kept;
+  void* const frame = assay::audited::take_frame(96);
+  assay::audited::free_frame(frame, 96);
+  assay::audited::trim_frame_pool();
+  CHECK(kept.size() == 1);
+  CHECK(kept.forbidden() == 0);
+}
+
+TEST_CASE("poison: a slab's chunks go back as they came", "[kernel][slab][poison]") {
+  if (!is_watched()) SKIP("built for Valgrind, and not run under it");
+  SlabClass size_class{};
+  std::unique_ptr<SlabChunk> chunk = SlabChunk::make(100, 4, size_class);
+  SlabSlot& slot = chunk->slots().front();
+  slot.take();
+  slot.release(slot.generation() + 1);
+  const KeptMemory kept;
+  chunk.reset();
+  CHECK(kept.size() == 2);  // the slots' records, and the chunk with its slots
+  CHECK(kept.forbidden() == 0);
+}
+
+TEST_CASE("poison: an executor's memory goes back as it came, with the last waker of a task", "[kernel][slab][poison]") {
+  if (!is_watched()) SKIP("built for Valgrind, and not run under it");
+  std::optional<assay::Waker> last;
+  {
+    assay::Executor executor;
+    executor.spawn_detached(KeepsItsWaker{last});
+    CHECK(executor.run_until_stalled() == 1);
+  }
+  const KeptMemory kept;
+  last.reset();
+  CHECK(kept.size() >= 2);  // the chunk in which the task was, and the core
+  CHECK(kept.forbidden() == 0);
 }
 
 #else

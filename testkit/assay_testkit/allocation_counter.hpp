@@ -26,4 +26,9 @@ std::uint64_t allocations_failed() noexcept;
 using AllocationObserver = void (*)(std::size_t size, bool fails) noexcept;
 void observe_allocations(AllocationObserver observer) noexcept;
 
+// Called in each operator delete of this thread, as an allocator between the program and malloc would be; true: the observer
+// has kept the memory, and gives it to std::free later. Null: nothing is called. May not delete.
+using FreeObserver = bool (*)(void* memory) noexcept;
+void observe_frees(FreeObserver observer) noexcept;
+
 }  // namespace assay::testkit

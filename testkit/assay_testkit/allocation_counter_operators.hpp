@@ -15,6 +15,7 @@ struct AllocationState {
   bool armed = false;
   bool from_there_on = false;
   AllocationObserver observer = nullptr;
+  FreeObserver free_observer = nullptr;
 };
 inline constinit thread_local AllocationState allocation_state{};
 
@@ -41,6 +42,7 @@ inline void* allocate(std::size_t size, std::size_t alignment) {
 inline void release(void* bytes) noexcept {
   if (bytes == nullptr) return;
   ++allocation_state.counts.deletes;
+  if (allocation_state.free_observer != nullptr && allocation_state.free_observer(bytes)) return;
   std::free(bytes);
 }
 
@@ -58,6 +60,7 @@ void fail_allocation_after(std::uint64_t successes, bool from_there_on) noexcept
 void stop_failing() noexcept { detail::allocation_state.armed = false; }
 std::uint64_t allocations_failed() noexcept { return detail::allocation_state.failed; }
 void observe_allocations(AllocationObserver observer) noexcept { detail::allocation_state.observer = observer; }
+void observe_frees(FreeObserver observer) noexcept { detail::allocation_state.free_observer = observer; }
 
 }  // namespace assay::testkit
 

@@ -35,6 +35,7 @@ class Atomic {
 
   T load_relaxed() const { return value_.load(rl::mo_relaxed, $); }
   T load_acquire() const { return value_.load(weaker_acquire, $); }
+  void store_release(T next) { value_.store(next, weaker_release, $); }
   T exchange_acq_rel(T next) { return value_.exchange(next, weaker_acq_rel, $); }
   T fetch_add_relaxed(T more) { return value_.fetch_add(more, rl::mo_relaxed, $); }
   T fetch_sub_acq_rel(T less) { return value_.fetch_sub(less, weaker_acq_rel, $); }
@@ -47,13 +48,44 @@ class Atomic {
   // A model that must fail is built with these weakened (MODEL_WEAKEN), to show that it can.
 #if defined(MODEL_WEAKEN)
   static constexpr rl::memory_order weaker_acquire = rl::mo_relaxed;
+  static constexpr rl::memory_order weaker_release = rl::mo_relaxed;
   static constexpr rl::memory_order weaker_acq_rel = rl::mo_relaxed;
 #else
   static constexpr rl::memory_order weaker_acquire = rl::mo_acquire;
+  static constexpr rl::memory_order weaker_release = rl::mo_release;
   static constexpr rl::memory_order weaker_acq_rel = rl::mo_acq_rel;
 #endif
 
   rl::atomic<T> value_;
+};
+
+// A model holds a StaticAtomic::Execution for each that the code under test has: Relacy's atomics belong to one execution, and
+// hold no pointers to what is const.
+template <class T>
+class StaticAtomic;
+template <class T>
+class StaticAtomic<const T*> {
+ public:
+  constexpr explicit StaticAtomic(const T* first) : first_(first) {}
+
+  class Execution {
+   public:
+    explicit Execution(StaticAtomic& place) : place_(place), value_(const_cast<T*>(place.first_)) { place_.now_ = &value_; }
+    Execution(const Execution&) = delete;
+    Execution& operator=(const Execution&) = delete;
+    ~Execution() { place_.now_ = nullptr; }
+
+   private:
+    StaticAtomic& place_;
+    Atomic<T*> value_;
+  };
+
+  const T* load_acquire() const { return now_->load_acquire(); }
+  void store_release(const T* next) { now_->store_release(const_cast<T*>(next)); }
+
+ private:
+  const T* first_;
+  Atomic<T*>* now_ = nullptr;
 };
 
 template <class T>

@@ -50,7 +50,7 @@ class SimulatedReactor final : public Reactor {
     }
     if (any_ready()) sleep = Duration::zero();
     pollfd wakeup{wakeup_fd, POLLIN, 0};
-    detail::wait_for(std::span(&wakeup, 1), sleep == Duration::max() ? std::nullopt : std::optional(sleep.count()));
+    assay::detail::wait_for(std::span(&wakeup, 1), sleep == Duration::max() ? std::nullopt : std::optional(sleep.count()));
     dispatch();
     return wakeup.revents != 0;
   }

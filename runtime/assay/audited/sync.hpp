@@ -27,6 +27,7 @@ class Atomic {
 
   T load_relaxed() const noexcept { return value_.load(std::memory_order_relaxed); }
   T load_acquire() const noexcept { return value_.load(std::memory_order_acquire); }
+  void store_release(T next) noexcept { value_.store(next, std::memory_order_release); }
   T exchange_acq_rel(T next) noexcept { return value_.exchange(next, std::memory_order_acq_rel); }
   T fetch_add_relaxed(T more) noexcept { return value_.fetch_add(more, std::memory_order_relaxed); }
   T fetch_sub_acq_rel(T less) noexcept { return value_.fetch_sub(less, std::memory_order_acq_rel); }
@@ -39,6 +40,10 @@ class Atomic {
  private:
   std::atomic<T> value_;
 };
+
+// One that lives as long as the program: an explorer begins each execution with its first value.
+template <class T>
+using StaticAtomic = Atomic<T>;
 
 // Plain memory whose owner changes by protocol: the explorer checks it for races.
 template <class T>

@@ -34,7 +34,7 @@ constexpr SystemCalls real{
 };
 
 // SAFETY(Y3): the table in use: one pointer, changed and read atomically; tables outlive their use (invariant 3).
-constinit sync::Atomic<const SystemCalls*> in_use{&real};
+constinit sync::StaticAtomic<const SystemCalls*> in_use{&real};
 
 // SAFETY(Y3): acquire, so that the table's entries are seen with its address.
 const SystemCalls& calls() noexcept { return *in_use.load_acquire(); }
@@ -43,9 +43,9 @@ const SystemCalls& calls() noexcept { return *in_use.load_acquire(); }
 
 const SystemCalls& real_system_calls() noexcept { return real; }
 
-// SAFETY(Y3): acq_rel, so that the table's entries are seen with its address.
+// SAFETY(Y3): release, so that the table's entries are seen with its address.
 void replace_system_calls(const SystemCalls* replacement) noexcept {
-  in_use.exchange_acq_rel(replacement != nullptr ? replacement : &real);
+  in_use.store_release(replacement != nullptr ? replacement : &real);
 }
 
 void write_to_stderr(std::string_view text) noexcept {

@@ -117,8 +117,8 @@ class TaskCore : public Inbox {
   }
 
   // The task's shared word (inbox.hpp), as the owner may read it at any time.
-  // SAFETY(I4): acquire, so that what a Waker's thread did before is seen with what it did to the word.
-  static std::uint64_t shared_word(const TaskHeader& task) noexcept { return task.word.load_acquire(); }
+  // SAFETY(I4): relaxed: a 0 is its first value, or was written by the owner itself, which took the last drop's message (inbox.hpp).
+  static std::uint64_t shared_word(const TaskHeader& task) noexcept { return task.word.load_relaxed(); }
 
   // Inbox::drain and Inbox::close, with tasks for nodes.
   template <class Seen>
