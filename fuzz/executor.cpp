@@ -16,12 +16,14 @@
 #include <vector>
 
 #include "assay/audited/frame_pool.hpp"
+#include "assay/audited/system.hpp"
 #include "assay/executor.hpp"
 #include "assay/join.hpp"
 #include "assay/select.hpp"
 #include "assay/time.hpp"
 #include "assay/yield.hpp"
 #include "assay_testkit/ledger.hpp"
+#include "assay_testkit/models/row.hpp"
 #include "support/byte_reader.hpp"
 #include "support/drive.hpp"
 
@@ -47,6 +49,39 @@ using assay::testkit::Ledger;
 void expect(bool condition, const char* what) {
   if (!condition) report(what);
 }
+
+// What the executor opens costs as much as the rest of a small input, and is never used: nothing sleeps here, time is virtual. So file
+// descriptors are numbers, which must be closed once.
+class Descriptors {
+ public:
+  Descriptors() {
+    open = made = 0;
+    table = assay::audited::real_system_calls();
+    table.eventfd = [](unsigned, int) {
+      ++open;
+      return first + made++;
+    };
+    table.close = [](int fd) {
+      expect(fd >= first && fd < first + made && --open >= 0, "a file descriptor was closed that was not open");
+      return 0;
+    };
+    table.write = [](int, const void*, std::size_t) -> ssize_t { report("a sleeper was woken, but nobody sleeps here"); };
+    table.ppoll = [](pollfd*, nfds_t, const timespec*) -> int { report("the executor went to sleep"); };
+    assay::audited::replace_system_calls(&table);
+  }
+  Descriptors(const Descriptors&) = delete;
+  Descriptors& operator=(const Descriptors&) = delete;
+  ~Descriptors() {
+    assay::audited::replace_system_calls(nullptr);
+    expect(open == 0, "a file descriptor was left open");
+  }
+
+ private:
+  static constexpr int first = 1 << 20;
+  static inline assay::audited::SystemCalls table = assay::audited::real_system_calls();
+  static inline int open = 0;
+  static inline int made = 0;
+};
 
 // ---- programs ----------------------------------------------------------------------------------------------------------
 
@@ -81,15 +116,17 @@ struct Node {
   Kind kind = Kind::value;
   std::uint8_t argument = 0;
   std::uint8_t at_end = 0;  // what its destructor does
-  std::vector<std::size_t> children;
+  std::array<std::uint8_t, 3> children{};
 };
 
 struct Programs {
   static constexpr std::size_t max_nodes = 40;
   static constexpr unsigned max_depth = 6;
+  static constexpr unsigned most = 4;
 
   explicit Programs(ByteReader& bytes) {
-    const std::size_t count = 1 + bytes.below(4);
+    nodes.reserve(max_nodes);
+    const std::size_t count = 1 + bytes.below(most);
     for (std::size_t i = 0; i < count; ++i) roots.push_back(parse(bytes, 0));
   }
 
@@ -104,7 +141,7 @@ struct Programs {
     const std::size_t wanted = children_of(kind, nodes.at(me).argument);
     for (std::size_t i = 0; i < wanted; ++i) {
       const std::size_t child = parse(bytes, depth + 1);
-      nodes.at(me).children.push_back(child);
+      nodes.at(me).children.at(i) = static_cast<std::uint8_t>(child);
     }
     return me;
   }
@@ -125,7 +162,7 @@ struct Programs {
   }
 
   std::vector<Node> nodes;
-  std::vector<std::size_t> roots;
+  assay::testkit::Row<std::size_t, most> roots;
 };
 
 // ---- what the world knows ------------------------------------------------------------------------------------------------
@@ -223,10 +260,12 @@ class World {
   World(Ledger& counts, ByteReader& bytes) : ledger(counts), programs(bytes) {
     assay::ExecutorOptions options;
     options.clock = &clock;
+    options.backend = assay::Backend::poll;  // no fd is waited for here: fuzz/reactor and fuzz/fd_source do that
     options.on_stranded = assay::OnStranded::ignore;
     options.polls_per_visit = 1 + bytes.below(4);
     options.seed = bytes.byte();
     options.on_unhandled = [this](const assay::TaskInfo& info, const std::exception_ptr& error) { unhandled(info, error); };
+    tasks.reserve(max_tasks);
     owner_ = std::make_unique<Executor>(std::move(options));
     executor = owner_.get();
   }
@@ -334,14 +373,14 @@ class World {
   }
 
   void end_executor() {
-    for (const auto& task : tasks) {
-      if (!task->destroyed) task->cancelled = true;
+    for (TaskRecord& task : tasks) {
+      if (!task.destroyed) task.cancelled = true;
     }
     // Destructors use it until it is gone; what they spawn is cancelled at once.
     ending = true;
     delete owner_.release();
     executor = nullptr;
-    for (const auto& task : tasks) expect(task->destroyed, "a future outlived its executor");
+    for (const TaskRecord& task : tasks) expect(task.destroyed, "a future outlived its executor");
     expect(waiting.empty(), "something waits in no executor");
   }
 
@@ -352,17 +391,17 @@ class World {
     for (const Waiting* const each : waiting) {
       expect(!each->could_go_on(), "the executor stalled, but a future could go on: a wake was lost");
     }
-    for (const auto& task : tasks) {
-      if (task->destroyed || task->seen_stranded || task->kept_wakers > 0) continue;
+    for (TaskRecord& task : tasks) {
+      if (task.destroyed || task.seen_stranded || task.kept_wakers > 0) continue;
       const bool held = std::any_of(waiting.begin(), waiting.end(),
-                                    [&](const Waiting* each) { return &each->task() == task.get() && each->holds_waker; });
-      if (!held) task->seen_stranded = true;
+                                    [&](const Waiting* each) { return &each->task() == &task && each->holds_waker; });
+      if (!held) task.seen_stranded = true;
     }
     std::uint64_t stranded = 0;
     std::uint64_t perhaps = 0;  // stranded, and cancelled before we looked
-    for (const auto& task : tasks) {
-      stranded += task->seen_stranded ? 1 : 0;
-      perhaps += !task->seen_stranded && task->cancelled ? 1 : 0;
+    for (const TaskRecord& task : tasks) {
+      stranded += task.seen_stranded ? 1 : 0;
+      perhaps += !task.seen_stranded && task.cancelled ? 1 : 0;
     }
     const std::uint64_t counted = executor->stats().stranded;
     expect(counted >= stranded, "a task is stranded that was not reported");
@@ -371,7 +410,7 @@ class World {
 
   std::size_t unfinished() const {
     return static_cast<std::size_t>(
-        std::count_if(tasks.begin(), tasks.end(), [](const auto& task) { return !task->destroyed; }));
+        std::count_if(tasks.begin(), tasks.end(), [](const TaskRecord& task) { return !task.destroyed; }));
   }
 
   struct Slot {
@@ -382,7 +421,7 @@ class World {
   Ledger& ledger;
   assay::VirtualClock clock{Instant(Duration(1000)), false};
   Programs programs;
-  std::vector<std::unique_ptr<TaskRecord>> tasks;
+  std::vector<TaskRecord> tasks;  // never grows beyond what is reserved: their addresses are known
   std::vector<Waiting*> waiting;
   std::vector<Entry> kept;
   std::array<Door, door_count> doors;
@@ -392,9 +431,9 @@ class World {
 
  private:
   void unhandled(const assay::TaskInfo& info, const std::exception_ptr& error) {
-    const auto found = std::find_if(tasks.begin(), tasks.end(), [&](const auto& each) { return each->id == info.id; });
+    const auto found = std::find_if(tasks.begin(), tasks.end(), [&](const TaskRecord& each) { return each.id == info.id; });
     expect(found != tasks.end(), "an exception came from nowhere");
-    const TaskRecord& task = **found;
+    const TaskRecord& task = *found;
     expect(task.detached && !task.cancelled, "an exception came from a task that somebody holds, or that was cancelled");
     try {
       std::rethrow_exception(error);
@@ -659,7 +698,7 @@ Async<int> inner(World& world, TaskRecord& task, const Node& node) {
   std::array<Result, 3> results;
   switch (node.kind) {
     case Kind::sequence:
-      for (std::size_t i = 0; i < node.children.size(); ++i) {
+      for (std::size_t i = 0; i < Programs::children_of(node.kind, node.argument); ++i) {
         const int value = co_await run(world, task, node.children.at(i), results.at(i));
         expect(results.at(i) == Result(Result::value, value), "the value of an awaited coroutine");
         sum = (sum * 31 + value) % 10007;
@@ -833,9 +872,9 @@ class TaskFuture {
 };
 
 TaskRecord& World::new_task() {
-  tasks.push_back(std::make_unique<TaskRecord>());
-  tasks.back()->cancelled = ending;
-  return *tasks.back();
+  expect(tasks.size() < tasks.capacity(), "too many tasks");
+  tasks.emplace_back().cancelled = ending;
+  return tasks.back();
 }
 
 JoinHandle<Counted> World::spawn(TaskRecord& task, std::size_t node) {
@@ -892,7 +931,7 @@ void act(World& world, Outside what, std::uint8_t argument) {
       if (!world.can_spawn()) break;
       TaskRecord& task = world.new_task();
       task.detached = true;
-      const std::vector<std::size_t>& roots = world.programs.roots;
+      const auto& roots = world.programs.roots;
       executor->spawn_detached("detached", TaskFuture(world, task, Life(task), roots.at(argument % roots.size())));
       task.id = executor->stats().spawned;
       break;
@@ -960,6 +999,7 @@ void finish(World& world, bool executor_first) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   ByteReader bytes(data, size);
+  const Descriptors descriptors;
   Ledger ledger;
   {
     const bool executor_first = bytes.byte() % 2 == 0;

@@ -152,6 +152,7 @@ LEVELS=(O0 O1)
 LEVEL_GIVEN=no
 WRAPPER=()            # what a test program is started with: setarch, valgrind
 SUITES=(unit examples properties replay)
+TARGETS=()            # what they need of the tree; empty: all of it
 SUITE_LIMIT=1800      # seconds; a suite that takes longer hangs
 RC_CASES=100          # RapidCheck cases per property
 TEST_SCALE=100        # percent of the usual size, for tests tagged [slow]
@@ -284,7 +285,7 @@ catch_counts() {
 
 # A report in the log of a run that ended well was swallowed by something: that is a failure as well.
 report_in() {
-  grep -qE '(ERROR|WARNING): (Address|Leak|Thread|Memory|Realtime)Sanitizer|^SUMMARY: [A-Za-z]*Sanitizer|: runtime error: ' "$1"
+  grep -qE '(ERROR|WARNING): (Address|Leak|Thread|Memory|Realtime|Type)Sanitizer|^SUMMARY: [A-Za-z]*Sanitizer|: runtime error: ' "$1"
 }
 
 # The build tree of a level; ci/test has compilers in place of levels.
@@ -373,7 +374,7 @@ run_levels() {
   local level
   set_sizes
   for level in "${LEVELS[@]}"; do
-    if ! build_tree "$TOOL-$level"; then
+    if ! build_tree "$TOOL-$level" "${TARGETS[@]}"; then
       record build "$level" 0 1 0 0 0 'does not build'
       continue
     fi

@@ -27,6 +27,7 @@ OTHERWISE = [
     ("AddressSanitizer", ["-fsanitize=address"]),
     ("MemorySanitizer", ["-fsanitize=memory"]),
     ("Valgrind", ["-DASSAY_VALGRIND=1"]),
+    ("TypeSanitizer", ["-DASSAY_WITH_TYSAN=1"]),
     ("AddressSanitizer of g++", ["-D__SANITIZE_ADDRESS__=1"]),
     ("hardening level 1", ["-DASSAY_HARDENING_LEVEL=1"]),
     ("clang 20 and later", ["-U__clang_major__", "-D__clang_major__=22"]),

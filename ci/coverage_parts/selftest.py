@@ -127,6 +127,11 @@ def check_runs(coverage, folder):
     found, totals = coverage.compare_definitions(results, ["one", "two"])
     if len(found) != 1 or "T other" not in found[0] or totals != {"one": (2, 10), "two": (2, 11)}:
         problems.append(f"definitions that differ: {found} {totals}")
+    figures = {"a.hpp": {"line": [9, 10], "branch": [1, 2]}, "b.hpp": {"line": [0, 0], "branch": [0, 0]}}
+    for floors, wrong in [({"a.hpp": (90, 50), "b.hpp": (0, 0)}, 0), ({"a.hpp": (91, 50), "b.hpp": (0, 0)}, 1), ({"a.hpp": (90, 51), "b.hpp": (0, 0)}, 1),
+                          ({"a.hpp": (90, 50)}, 1), ({"a.hpp": (90, 50), "b.hpp": (0, 0), "c.hpp": (0, 0)}, 1)]:
+        if len(coverage.below_floors(figures, floors)) != wrong:
+            problems.append(f"floors {floors}: {coverage.below_floors(figures, floors)}")
     return problems
 
 

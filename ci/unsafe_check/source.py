@@ -32,7 +32,7 @@ PREFIXES = {
     "ASAN_": "sanitizer request", "MSAN_": "sanitizer request", "TSAN_": "sanitizer request",
     "VALGRIND_": "sanitizer request", "ANNOTATE_": "sanitizer request",
     "__asan_": "sanitizer request", "__msan_": "sanitizer request", "__tsan_": "sanitizer request",
-    "__lsan_": "sanitizer request", "__ubsan_": "sanitizer request", "__sanitizer_": "sanitizer request",
+    "__lsan_": "sanitizer request", "tysan_": "sanitizer request", "__ubsan_": "sanitizer request", "__sanitizer_": "sanitizer request",
 }
 # Operations of std::atomic that nothing else is called, and those of wrappers that carry the order in their name.
 ATOMIC_NAME = re.compile(r"(compare_exchange_(weak|strong)|fetch_(add|sub|and|or|xor)|"

@@ -1,5 +1,6 @@
 // Purpose: tells AddressSanitizer, MemorySanitizer and Valgrind which recycled bytes nobody may touch, so that
-//   recycling hides no bug from them. Expands to nothing in ordinary builds.
+//   recycling hides no bug from them, and TypeSanitizer where an object of another type begins. Expands to nothing in
+//   ordinary builds.
 // Thread rules: the caller owns the bytes.
 // Invariants:
 //  (1) Memory handed back to the system allocator is always unpoisoned first.
@@ -9,17 +10,7 @@
 #include <cstddef>
 
 #include "assay/base/attributes.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ASSAY_WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASSAY_WITH_ASAN 1
-#endif
-#if __has_feature(memory_sanitizer)
-#define ASSAY_WITH_MSAN 1
-#endif
-#endif
+#include "assay/base/tools.hpp"
 
 #if defined(ASSAY_WITH_ASAN)
 #include <sanitizer/asan_interface.h>
@@ -30,6 +21,9 @@
 #if defined(ASSAY_VALGRIND)
 #include <valgrind/memcheck.h>
 #endif
+
+// SAFETY(M2): TypeSanitizer's, which has no header; declared only, where it is not there.
+extern "C" void tysan_set_type_unknown(const void* bytes, std::size_t size);
 
 namespace assay::audited {
 
@@ -47,6 +41,14 @@ ASSAY_UNSAFE inline void poison([[maybe_unused]] void* bytes, [[maybe_unused]] s
 #endif
 }
 
+// An object is about to begin its life in these bytes, perhaps of another type than the last: placement new does not say so.
+// SAFETY(M2): the caller owns the bytes, and nothing lives in them. Changes shadow memory only.
+ASSAY_UNSAFE inline void reuse([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t size) noexcept {
+#if defined(ASSAY_WITH_TYSAN)
+  tysan_set_type_unknown(bytes, size);
+#endif
+}
+
 // The bytes are a fresh block: addressable, contents undefined.
 // SAFETY(M2): the caller owns the bytes, and nothing lives in them. Changes shadow memory only.
 ASSAY_UNSAFE inline void unpoison([[maybe_unused]] void* bytes, [[maybe_unused]] std::size_t size) noexcept {
@@ -59,6 +61,7 @@ ASSAY_UNSAFE inline void unpoison([[maybe_unused]] void* bytes, [[maybe_unused]]
 #if defined(ASSAY_VALGRIND)
   static_cast<void>(VALGRIND_MAKE_MEM_UNDEFINED(bytes, size));
 #endif
+  reuse(bytes, size);
 }
 
 }  // namespace assay::audited

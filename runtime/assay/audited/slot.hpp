@@ -13,6 +13,7 @@
 #include <tuple>
 #include <utility>
 
+#include "assay/audited/poison.hpp"
 #include "assay/base/check.hpp"
 
 namespace assay::audited {
@@ -29,10 +30,11 @@ class Slot {
   Slot& operator=(const Slot&) = delete;
 
   // Begins the life of an object of the Index-th type.
-  // SAFETY(S1): the slot is empty (invariant 1), and the bytes have the size and alignment of the largest type.
+  // SAFETY(S1, M2): the slot is empty (invariant 1), and the bytes have the size and alignment of the largest type.
   template <std::size_t Index, class... Args>
   At<Index>& construct(Args&&... args) {
     ASSAY_DEBUG_ASSERT(held() == nothing, "internal: a second object was constructed in a full slot");
+    reuse(bytes_.data(), sizeof(At<Index>));
     At<Index>& made = *std::construct_at(reinterpret_cast<At<Index>*>(bytes_.data()), std::forward<Args>(args)...);
     hold(Index);
     return made;

@@ -13,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "assay/executor.hpp"
@@ -603,14 +602,14 @@ class TaskSystem {
     JoinHandle<Counted>& handle = handles_.at(todo.x % TaskModel::max_tasks);
     switch (todo.what) {
       case TaskAction::spawn: spawn(); break;
-      case TaskAction::wake_by_ref: std::visit(WakeByRef{}, waker); break;
-      case TaskAction::wake: std::visit(Wake{}, std::exchange(waker, AnyWaker())); break;
+      case TaskAction::wake_by_ref: waker.wake_by_ref(); break;
+      case TaskAction::wake: std::exchange(waker, AnyWaker()).wake(); break;
       case TaskAction::drop_waker: static_cast<void>(std::exchange(waker, AnyWaker())); break;
       case TaskAction::clone_waker:
-        if (waker.index() != 0) put(target, AnyWaker(waker));
+        if (waker.local || waker.remote) put(target, AnyWaker(waker));
         break;
       case TaskAction::clone_as_local:
-        if (const Waker* const remote = std::get_if<Waker>(&waker)) put(target, AnyWaker(LocalWaker(*remote)));
+        if (waker.remote) put(target, AnyWaker{LocalWaker(*waker.remote), {}});
         break;
       case TaskAction::cancel:
         if (!handle.is_empty()) handle.cancel();
@@ -637,8 +636,8 @@ class TaskSystem {
     AnyWaker& waker = wakers_.at(todo.x % TaskModel::waker_count);
     JoinHandle<Counted>& handle = handles_.at(todo.x % TaskModel::max_tasks);
     switch (todo.what) {
-      case TaskAction::keep_local: put(waker, AnyWaker(context.local_waker())); break;
-      case TaskAction::keep_remote: put(waker, AnyWaker(context.waker())); break;
+      case TaskAction::keep_local: put(waker, AnyWaker{context.local_waker(), {}}); break;
+      case TaskAction::keep_remote: put(waker, AnyWaker{{}, context.waker()}); break;
       case TaskAction::wake_self: context.local_waker().wake_by_ref(); break;
       case TaskAction::wake_self_remotely: context.waker().wake_by_ref(); break;
       case TaskAction::await:
@@ -679,19 +678,18 @@ class TaskSystem {
     handles_.at(task) = executor_->spawn(Planned(*this, task));
   }
 
-  using AnyWaker = std::variant<std::monostate, LocalWaker, Waker>;
-  struct WakeByRef {
-    void operator()(std::monostate) const {}
-    template <class W>
-    void operator()(const W& waker) const {
-      waker.wake_by_ref();
+  // Not a variant, which begins objects of both types in the same bytes and does not tell TypeSanitizer.
+  struct AnyWaker {
+    std::optional<LocalWaker> local;
+    std::optional<Waker> remote;
+
+    void wake_by_ref() const {
+      if (local) local->wake_by_ref();
+      if (remote) remote->wake_by_ref();
     }
-  };
-  struct Wake {
-    void operator()(std::monostate) const {}
-    template <class W>
-    void operator()(W&& waker) const {
-      std::move(waker).wake();
+    void wake() && {
+      if (local) std::move(*local).wake();
+      if (remote) std::move(*remote).wake();
     }
   };
   // What was there is dropped when the new one is in its place.
