@@ -1,6 +1,7 @@
 // The system refuses: no fd left, no epoll, no timer. Constructors throw std::system_error, and nothing leaks; over
 // many executors the number of open files is exact.
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -218,4 +219,25 @@ TEST_CASE("10,000 waits one after the other", "[reactor]") {
   };
   CHECK(executor.block_on(wait_often, std::ref(pipe), count) == count);
   CHECK(state_of(executor) == State{.polls = count + 1, .completed = 1});
+}
+
+// poll(2) and epoll_wait count milliseconds in an int: 24.8 days.
+TEST_CASE("who waits for months asks the system for months, at the resolution of nanoseconds", "[reactor][time]") {
+  static timespec asked;
+  static int calls;
+  calls = 0;
+  assay::audited::SystemCalls table = assay::audited::real_system_calls();
+  table.ppoll = [](pollfd*, nfds_t, const timespec* limit) {
+    asked = *limit;
+    ++calls;
+    return 0;
+  };
+  assay::audited::replace_system_calls(&table);
+  const auto wait = std::chrono::hours(24 * 60) + 7ns;
+  const int ready = assay::detail::wait_for({}, std::chrono::nanoseconds(wait).count());
+  assay::audited::replace_system_calls(nullptr);
+  CHECK(ready == 0);
+  CHECK(calls == 1);
+  CHECK(asked.tv_sec == 60 * 86'400);
+  CHECK(asked.tv_nsec == 7);
 }

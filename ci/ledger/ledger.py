@@ -181,6 +181,19 @@ def mutants_died(ledger, survey):
             yield f"mutant {mutant}: was never seen to die; mutants/run --record {mutant}"
         elif died[mutant] != mutant_digest(ledger.root, patch):
             yield f"mutant {mutant}: it or its test changed since it died; mutants/run --record {mutant}"
+    for bug, answer, _ in not_mutants(ledger.root):
+        kind, _, test = answer.partition(" ")
+        if kind not in ("cannot", "test", "open") or (kind == "test") != os.path.exists(os.path.join(ledger.root, "tests", f"{test}.cpp")):
+            yield f"mutants/not_mutants.tsv: {bug}: '{answer}' is none of: cannot, open, test NAME (of a file in tests/)"
+
+
+def not_mutants(root):
+    """The bugs of the list that this project started from that are no mutant: (bug, answer, why)."""
+    path = os.path.join(root, "mutants", "not_mutants.tsv")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as stream:
+        return [tuple(line.split("\t")) for line in stream.read().splitlines()[1:]]
 
 
 def mutant_digest(root, patch):
@@ -216,7 +229,7 @@ def evidence_of(row):
 
 
 def tables(ledger, survey):
-    """name -> Markdown: the matrix, and the inventory of operations."""
+    """name -> Markdown: the matrix, the inventory of operations, the mutation score, and which tool sees which bug."""
     places = {}
     for operation in survey.operations:
         for tag in operation.tags:
@@ -242,7 +255,7 @@ def tables(ledger, survey):
         files = sorted({operation.file.removeprefix(AUDITED) for operation in found})
         inventory.append(f"| {kind} | {len(found)} | {', '.join(files)} |\n")
     inventory.append(f"| all | {len(survey.operations)} | {survey.code_lines} lines of code |\n")
-    return {"matrix": "".join(matrix), "inventory": "".join(inventory), "mutation": mutation_table(ledger.root)}
+    return {"matrix": "".join(matrix), "inventory": "".join(inventory), "mutation": mutation_table(ledger.root), "detectors": detector_table(ledger.root)}
 
 
 def mutation(root):
@@ -275,6 +288,46 @@ def mutation_table(root):
         out.append("\nOpen, neither killed nor explained:\n\n")
         out += [f"- {file}, `{function}`, {operator}: `{text}` ({how})\n" for file, function, operator, text, how, _ in still]
     return "".join(out)
+
+
+OURS = ("checks", "unit", "scope", "property", "explorer", "fuzz", "executor")  # columns of mutants/matrix.tsv that are no tool of others
+
+
+def detectors(root):
+    """What mutants/matrix found: (columns, {mutant: {column: seen, not, always, - or ?}}), or None. A mutant that changed since is not tried."""
+    path = os.path.join(root, "mutants", "matrix.tsv")
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as stream:
+        lines = [line.split("\t") for line in stream.read().splitlines()]
+    columns, rows = lines[0][2:], {}
+    for name, known, *cells in lines[1:]:
+        patch = os.path.join(root, "mutants", f"{name}.patch")
+        if os.path.exists(patch):
+            is_same = known == mutant_digest(root, patch)
+            rows[name] = {column: cell if is_same else "?" for column, cell in zip(columns, cells)}
+    return columns, rows
+
+
+def detector_table(root):
+    found = detectors(root)
+    if found is None:
+        return "Not run: `mutants/matrix`.\n"
+    columns, rows = found
+    out = ["| column | seen | not seen | reported also without the bug | no such test | not tried |\n|---|---|---|---|---|---|\n"]
+    for column in columns:
+        cells = [row[column] for row in rows.values()]
+        out.append(f"| {column} | " + " | ".join(str(cells.count(kind)) for kind in ("seen", "not", "always", "-", "?")) + " |\n")
+    tools = [column for column in columns if column not in OURS]
+    blind = [name for name, row in sorted(rows.items()) if any(row[c] == "not" for c in tools) and not any(row[c] == "seen" for c in tools)]
+    out.append(f"\nOf {len(rows)} bugs, {len(blind)} were seen by no tool of others that was tried, and by these of ours:\n\n")
+    out += [f"- {name}: {', '.join(c for c in OURS if rows[name].get(c) == 'seen') or 'none that was tried here; see `mutants/run`'}\n" for name in blind]
+    out.append("\nEach bug and each column, in the order of the table above: `X` seen, `.` not seen, `~` reported also without the bug, `-` no such test,"
+               " blank: not tried.\n\n```\n")
+    signs = {"seen": "X", "not": ".", "always": "~", "-": "-", "?": " "}
+    width = max(map(len, rows), default=0)
+    out += [f"{name:{width}} |{'|'.join(signs[row[column]] for column in columns)}|\n" for name, row in sorted(rows.items())]
+    return "".join([*out, "```\n"])
 
 
 def written(ledger, survey, text):
