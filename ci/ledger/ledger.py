@@ -300,12 +300,12 @@ def detectors(root):
         return None
     with open(path, encoding="utf-8") as stream:
         lines = [line.split("\t") for line in stream.read().splitlines()]
-    columns, rows = lines[0][2:], {}
-    for name, known, *cells in lines[1:]:
-        patch = os.path.join(root, "mutants", f"{name}.patch")
-        if os.path.exists(patch):
-            is_same = known == mutant_digest(root, patch)
-            rows[name] = {column: cell if is_same else "?" for column, cell in zip(columns, cells)}
+    columns, known, rows = lines[0][2:], {line[0]: line[1:] for line in lines[1:]}, {}
+    for patch in glob.glob(os.path.join(root, "mutants", "*.patch")):
+        name = os.path.basename(patch).removesuffix(".patch")
+        digest_then, *cells = known.get(name, [""])
+        is_same = digest_then == mutant_digest(root, patch)
+        rows[name] = dict(zip(columns, cells)) if is_same else dict.fromkeys(columns, "?")
     return columns, rows
 
 
