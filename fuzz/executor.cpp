@@ -23,6 +23,7 @@
 #include "assay/time.hpp"
 #include "assay/yield.hpp"
 #include "assay_testkit/ledger.hpp"
+#include "assay_testkit/models/any_waker.hpp"
 #include "assay_testkit/models/row.hpp"
 #include "support/byte_reader.hpp"
 #include "support/drive.hpp"
@@ -43,6 +44,7 @@ using assay::Unit;
 using assay::Waker;
 using assay::fuzz::ByteReader;
 using assay::fuzz::report;
+using assay::testkit::AnyWaker;
 using assay::testkit::Counted;
 using assay::testkit::Ledger;
 
@@ -56,17 +58,6 @@ class Descriptors {
  public:
   Descriptors() {
     open = made = 0;
-    table = assay::audited::real_system_calls();
-    table.eventfd = [](unsigned, int) {
-      ++open;
-      return first + made++;
-    };
-    table.close = [](int fd) {
-      expect(fd >= first && fd < first + made && --open >= 0, "a file descriptor was closed that was not open");
-      return 0;
-    };
-    table.write = [](int, const void*, std::size_t) -> ssize_t { report("a sleeper was woken, but nobody sleeps here"); };
-    table.ppoll = [](pollfd*, nfds_t, const timespec*) -> int { report("the executor went to sleep"); };
     assay::audited::replace_system_calls(&table);
   }
   Descriptors(const Descriptors&) = delete;
@@ -78,9 +69,22 @@ class Descriptors {
 
  private:
   static constexpr int first = 1 << 20;
-  static inline assay::audited::SystemCalls table = assay::audited::real_system_calls();
   static inline int open = 0;
   static inline int made = 0;
+  static inline const assay::audited::SystemCalls table = [] {
+    assay::audited::SystemCalls calls = assay::audited::real_system_calls();
+    calls.eventfd = [](unsigned, int) {
+      ++open;
+      return first + made++;
+    };
+    calls.close = [](int fd) {
+      expect(fd >= first && fd < first + made && --open >= 0, "a file descriptor was closed that was not open");
+      return 0;
+    };
+    calls.write = [](int, const void*, std::size_t) -> ssize_t { report("a sleeper was woken, but nobody sleeps here"); };
+    calls.ppoll = [](pollfd*, nfds_t, const timespec*) -> int { report("the executor went to sleep"); };
+    return calls;
+  }();
 };
 
 // ---- programs ----------------------------------------------------------------------------------------------------------
@@ -222,20 +226,6 @@ class Waiting {
   World* world_;
   TaskRecord* task_;
   bool begun_ = false;
-};
-
-struct AnyWaker {
-  std::optional<LocalWaker> local;
-  std::optional<Waker> remote;
-
-  void wake_by_ref() const {
-    if (local) local->wake_by_ref();
-    if (remote) remote->wake_by_ref();
-  }
-  void wake() {
-    if (local) std::move(*std::exchange(local, std::nullopt)).wake();
-    if (remote) std::move(*std::exchange(remote, std::nullopt)).wake();
-  }
 };
 
 class DoorLeaf;

@@ -189,11 +189,17 @@ def mutants_died(ledger, survey):
 
 def not_mutants(root):
     """The bugs of the list that this project started from that are no mutant: (bug, answer, why)."""
-    path = os.path.join(root, "mutants", "not_mutants.tsv")
+    return read_tsv(root, "not_mutants.tsv")[1]
+
+
+def read_tsv(root, name):
+    """(head, rows) of a table in mutants/, each row a list of cells; (None, []) where there is none."""
+    path = os.path.join(root, "mutants", name)
     if not os.path.exists(path):
-        return []
+        return None, []
     with open(path, encoding="utf-8") as stream:
-        return [tuple(line.split("\t")) for line in stream.read().splitlines()[1:]]
+        head, *rows = (line.split("\t") for line in stream.read().splitlines())
+    return head, rows
 
 
 def mutant_digest(root, patch):
@@ -261,16 +267,15 @@ def tables(ledger, survey):
 def mutation(root):
     """What mutants/automatic left in mutants/automatic.tsv, or None: rows of (file, mutants, killed, explained, open), the last of them
     for all files; and the survivors, each (file, function, operator, text, how, why), with no `why` where nobody has explained it."""
-    path = os.path.join(root, "mutants", "automatic.tsv")
-    if not os.path.exists(path):
+    head, lines = read_tsv(root, "automatic.tsv")
+    if head is None:
         return None
     scores, survivors = {}, []
-    with open(path, encoding="utf-8") as stream:
-        for what, file, *rest in (line.split("\t") for line in stream.read().splitlines()[1:]):
-            if what == "score":
-                scores[file] = [a + int(b) for a, b in zip(scores.get(file, (0, 0, 0)), rest[2:])]
-            else:
-                survivors.append((file, *rest[:-1], rest[-1] if rest[-1].startswith("equivalent") else ""))
+    for what, file, *rest in lines:
+        if what == "score":
+            scores[file] = [a + int(b) for a, b in zip(scores.get(file, (0, 0, 0)), rest[2:])]
+        else:
+            survivors.append((file, *rest[:-1], rest[-1] if rest[-1].startswith("equivalent") else ""))
     total = [sum(column) for column in zip(*scores.values())]
     rows = [(file, *sums, sums[0] - sums[1] - sums[2]) for file, sums in [*sorted(scores.items()), ("all", total)]]
     return rows, survivors
@@ -295,12 +300,10 @@ OURS = ("checks", "unit", "scope", "property", "explorer", "fuzz", "executor")  
 
 def detectors(root):
     """What mutants/matrix found: (columns, {mutant: {column: seen, not, always, - or ?}}), or None. A mutant that changed since is not tried."""
-    path = os.path.join(root, "mutants", "matrix.tsv")
-    if not os.path.exists(path):
+    head, lines = read_tsv(root, "matrix.tsv")
+    if head is None:
         return None
-    with open(path, encoding="utf-8") as stream:
-        lines = [line.split("\t") for line in stream.read().splitlines()]
-    columns, known, rows = lines[0][2:], {line[0]: line[1:] for line in lines[1:]}, {}
+    columns, known, rows = head[2:], {name: rest for name, *rest in lines}, {}
     for patch in glob.glob(os.path.join(root, "mutants", "*.patch")):
         name = os.path.basename(patch).removesuffix(".patch")
         digest_then, *cells = known.get(name, [""])

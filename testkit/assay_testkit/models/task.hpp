@@ -17,6 +17,7 @@
 
 #include "assay/executor.hpp"
 #include "assay_testkit/ledger.hpp"
+#include "assay_testkit/models/any_waker.hpp"
 #include "assay_testkit/models/row.hpp"
 #include "assay_testkit/models/step.hpp"
 
@@ -678,20 +679,6 @@ class TaskSystem {
     handles_.at(task) = executor_->spawn(Planned(*this, task));
   }
 
-  // Not a variant, which begins objects of both types in the same bytes and does not tell TypeSanitizer.
-  struct AnyWaker {
-    std::optional<LocalWaker> local;
-    std::optional<Waker> remote;
-
-    void wake_by_ref() const {
-      if (local) local->wake_by_ref();
-      if (remote) remote->wake_by_ref();
-    }
-    void wake() && {
-      if (local) std::move(*local).wake();
-      if (remote) std::move(*remote).wake();
-    }
-  };
   // What was there is dropped when the new one is in its place.
   static void put(AnyWaker& place, AnyWaker waker) { std::swap(place, waker); }
 
