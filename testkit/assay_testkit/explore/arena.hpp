@@ -1,0 +1,110 @@
+// The memory of a model: what `new` gives within an execution, when the program includes explore/heap.hpp. It is not
+// used again before the execution ends; so use after free is seen for what it is, and what is given up with an
+// execution costs nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ASSAY_ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASSAY_ARENA_ASAN 1
+#endif
+#endif
+#if defined(ASSAY_ARENA_ASAN)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(place, size) static_cast<void>(0)
+#define ASAN_UNPOISON_MEMORY_REGION(place, size) static_cast<void>(0)
+#endif
+
+namespace assay::testkit::explorer {
+
+class Arena {
+ public:
+  struct Block {
+    char* place = nullptr;
+    std::size_t size = 0;
+    bool is_free = false;
+  };
+
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena() { reset(); }
+
+  void reset() {
+    for ([[maybe_unused]] Chunk& chunk : chunks_) ASAN_UNPOISON_MEMORY_REGION(chunk.memory.get(), chunk.size);
+    blocks_.clear();
+    in_use_ = 0;
+    at_ = 0;
+  }
+
+  void* take(std::size_t size) {
+    const std::size_t whole = header + (size + alignment - 1) / alignment * alignment;
+    while (in_use_ < chunks_.size() && chunks_[in_use_].size - at_ < whole) {
+      ++in_use_;
+      at_ = 0;
+    }
+    if (in_use_ == chunks_.size()) {
+      const std::size_t bytes = whole > usual ? whole : usual;
+      chunks_.push_back(
+          {std::unique_ptr<char[], Free>(static_cast<char*>(std::aligned_alloc(alignment, bytes))), bytes});
+      if (chunks_.back().memory == nullptr) throw std::bad_alloc();
+    }
+    char* const place = chunks_[in_use_].memory.get() + at_ + header;
+    at_ += whole;
+    *reinterpret_cast<std::size_t*>(place - header) = blocks_.size();
+    blocks_.push_back({place, size, false});
+    return place;
+  }
+
+  bool has(const void* place) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(place);
+    for (const Chunk& chunk : chunks_) {
+      const auto begin = reinterpret_cast<std::uintptr_t>(chunk.memory.get());
+      if (at > begin && at < begin + chunk.size) return true;
+    }
+    return false;
+  }
+
+  // False: it is free already, or no block begins there.
+  bool give_back(void* place) {
+    const std::size_t number = *reinterpret_cast<std::size_t*>(static_cast<char*>(place) - header);
+    if (number >= blocks_.size() || blocks_[number].place != place || blocks_[number].is_free) return false;
+    blocks_[number].is_free = true;
+    ASAN_POISON_MEMORY_REGION(place, blocks_[number].size);
+    return true;
+  }
+
+  std::size_t leaks() const {
+    std::size_t count = 0;
+    for (const Block& block : blocks_) count += block.is_free ? 0 : 1;
+    return count;
+  }
+
+ private:
+  static constexpr std::size_t alignment = 64;  // as much as any type of a model should want
+  static constexpr std::size_t header = 64;
+  static constexpr std::size_t usual = std::size_t{64} << 10;
+  struct Free {
+    void operator()(char* memory) const { std::free(memory); }
+  };
+  struct Chunk {
+    std::unique_ptr<char[], Free> memory;
+    std::size_t size = 0;
+  };
+
+  std::vector<Chunk> chunks_;
+  std::size_t in_use_ = 0;  // chunk
+  std::size_t at_ = 0;      // and place in it
+  std::vector<Block> blocks_;
+};
+
+}  // namespace assay::testkit::explorer
