@@ -1,29 +1,117 @@
-// For models: production source under Relacy's exhaustive search. Include first.
+// For models: production source under an explorer that runs it in every interleaving. Include first. A model is written
+// once, with what is here and the types of assay::audited::sync, and runs under two explorers that check each other:
+// ours, and (with MODEL_RELACY) Relacy.
+//
+//   struct Flag : Model<Flag, 2> {
+//     sync::Atomic<int> flag{0};
+//     sync::Cell<int> data{0};
+//     void before() {}                // by one thread, before the others begin
+//     void thread(unsigned index) {   // 0 and 1, in parallel
+//       if (index == 0) {
+//         data.set(1);
+//         flag.store_release(1);
+//       } else if (flag.load_acquire() == 1) {
+//         MODEL_CHECK(data.get() == 1);
+//       }
+//     }
+//     void after() {}                 // by one thread, after their end
+//   };
+//   MODEL_MAIN("flag", [] { return assay::testkit::run_model<Flag>("flag"); })
+//
+// MODEL_MAIN is main(), or, with MODEL_REGISTER, one of the models of a program whose main() is models_main()
+// (model_main.hpp).
 #pragma once
-
-#define ASSAY_SYNC_HEADER "assay_testkit/relacy_sync.hpp"
 
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
 #include <string>
+#include <vector>
 
+#if defined(MODEL_RELACY)
+
+#define ASSAY_SYNC_HEADER "assay_testkit/relacy_sync.hpp"
 #include "assay_testkit/relacy_sync.hpp"
+#define MODEL_CHECK(holds) RL_ASSERT(holds)
+
+#else
+
+#define ASSAY_SYNC_HEADER "assay_testkit/explore/sync.hpp"
+#include "assay_testkit/explore/sync.hpp"
+#if !defined(MODEL_REGISTER)
+#include "assay_testkit/explore/heap.hpp"
+#endif
+#define MODEL_NEW new
+#define MODEL_DELETE delete
+#define MODEL_CHECK(holds) ::assay::testkit::modelled::check((holds), #holds)
+
+#endif
+
+#if defined(MODEL_REGISTER)
+#define MODEL_MAIN(name, run)                                    \
+  namespace {                                                    \
+  const ::assay::testkit::RegisteredModel registered(name, run); \
+  }
+#else
+#define MODEL_MAIN(name, run) \
+  int main() { return (run)(); }
+#endif
 
 #include "assay/base/check.hpp"
 
 // Models do not link the runtime: an assertion of the code under test ends the model.
 inline void assay::audited::fail(const char* message, const char* file, int line, const char*) noexcept {
+#if !defined(MODEL_RELACY)
+  if (assay::testkit::explorer::Engine::modelling() != nullptr) assay::testkit::modelled::check(false, message);
+#endif
   std::fprintf(stderr, "model: %s (%s:%d)\n", message, file, line);
   std::abort();
 }
 
 namespace assay::testkit {
 
-// Searches all interleavings of Test, with at most `bound` involuntary context switches (0: no bound). Prints executions;
-// returns main()'s exit code.
+namespace sync = assay::audited::sync;
+
+struct RegisteredModel {
+  RegisteredModel(const char* its_name, int (*its_run)()) : name(its_name), run(its_run) { all().push_back(this); }
+  static std::vector<const RegisteredModel*>& all() {
+    static std::vector<const RegisteredModel*> models;
+    return models;
+  }
+
+  const char* name;
+  int (*run)();
+};
+
+// Blocks until it is set, and takes it: an eventfd.
+class Signal {
+ public:
+  void set() {
+    const sync::Lock lock(mutex_);
+    is_set_.set(1);
+    condition_.notify_one();
+  }
+  void wait() {
+    const sync::Lock lock(mutex_);
+    while (is_set_.get() == 0) condition_.wait(mutex_);
+    is_set_.set(0);
+  }
+
+ private:
+  sync::Mutex mutex_;
+  sync::Condition condition_;
+  sync::Cell<int> is_set_{0};
+};
+
+#if defined(MODEL_RELACY)
+
+template <class Self, unsigned count>
+using Model = rl::test_suite<Self, static_cast<int>(count)>;
+
+// Searches all interleavings of Test, with at most `bound` involuntary context switches (0: no bound; ours needs none,
+// and takes no notice). Prints executions; returns main()'s exit code.
 template <class Test>
-int explore(const char* name, unsigned bound = 0) {
+int run_model(const char* name, unsigned bound = 0) {
   rl::test_params params;
   std::ostringstream progress;
   params.progress_stream = &progress;
@@ -36,5 +124,44 @@ int explore(const char* name, unsigned bound = 0) {
               bound == 0 ? ", full search" : (", context bound " + std::to_string(bound)).c_str());
   return passed ? 0 : 1;
 }
+
+#else
+
+struct ModelOutput {
+  bool quiet = false;
+  static ModelOutput& here() {
+    static ModelOutput output;
+    return output;
+  }
+};
+
+template <class Self, unsigned count>
+struct Model {
+  static constexpr unsigned model_threads = count;
+};
+
+template <class Test>
+int run_model(const char* name, unsigned = 0) {
+  const Exploration found = explore([] {
+    Test test;
+    test.before();
+    {
+      std::vector<modelled::Thread> threads;
+      for (unsigned index = 0; index != Test::model_threads; ++index) {
+        threads.emplace_back([&test, index] { test.thread(index); });
+      }
+      for (modelled::Thread& thread : threads) thread.join();
+    }
+    test.after();
+  });
+  if (ModelOutput::here().quiet) return found.passed() ? 0 : 1;
+  if (!found.passed()) std::fputs(found.report().c_str(), stdout);
+  std::printf("model %s: %s  %llu executions and %llu given up%s\n", name, found.passed() ? "PASS" : "FAIL",
+              static_cast<unsigned long long>(found.executions), static_cast<unsigned long long>(found.pruned),
+              found.complete ? ", all there are" : "");
+  return found.passed() ? 0 : 1;
+}
+
+#endif
 
 }  // namespace assay::testkit

@@ -9,6 +9,8 @@ namespace {
 
 using assay::audited::Inbox;
 using assay::audited::RemoteNode;
+using assay::testkit::Model;
+namespace sync = assay::testkit::sync;
 
 class Core final : public Inbox {
   void raise() noexcept override {}
@@ -16,7 +18,7 @@ class Core final : public Inbox {
   void destroy_inbox() noexcept override {}
 };
 
-struct Check : rl::test_suite<Check, 2> {
+struct Check : Model<Check, 2> {
   Core* core = nullptr;
   std::array<RemoteNode*, 2> nodes{};
 
@@ -32,14 +34,14 @@ struct Check : rl::test_suite<Check, 2> {
   void thread(unsigned index) {
     if (index == 0) {
       const std::size_t seen = core->check_inbox();
-      RL_ASSERT(seen == 1 || seen == 2);
+      MODEL_CHECK(seen == 1 || seen == 2);
     } else {
       Inbox::wake_by_ref(*nodes.at(1));
     }
   }
 
   void after() {
-    RL_ASSERT(core->check_inbox() == 2);
+    MODEL_CHECK(core->check_inbox() == 2);
     for (RemoteNode* node : nodes) MODEL_DELETE node;
     MODEL_DELETE core;
   }
@@ -47,4 +49,4 @@ struct Check : rl::test_suite<Check, 2> {
 
 }  // namespace
 
-int main() { return assay::testkit::explore<Check>("inbox_check"); }
+MODEL_MAIN("inbox_check", [] { return assay::testkit::run_model<Check>("inbox_check"); })

@@ -9,25 +9,27 @@ namespace {
 
 using assay::audited::Inbox;
 using assay::audited::RemoteNode;
+using assay::testkit::Model;
+namespace sync = assay::testkit::sync;
 
 struct State {
-  rl::var<int> message{0};
-  rl::atomic<int> nodes_freed{0};
-  rl::atomic<int> cores_freed{0};
+  sync::Cell<int> message{0};
+  sync::Atomic<int> nodes_freed{0};
+  sync::Atomic<int> cores_freed{0};
 };
 
 struct Node : RemoteNode {
   using RemoteNode::RemoteNode;
-  rl::var<int> body{1};  // stands for the rest of the task: touched by the owner, and by whoever frees it
+  sync::Cell<int> body{1};  // stands for the rest of the task: touched by the owner, and by whoever frees it
 };
 
 class Core final : public Inbox {
  public:
   explicit Core(State& state) : state_(state) {}
   void free_node(RemoteNode& node) {
-    static_cast<Node&>(node).body($) = 0;
+    static_cast<Node&>(node).body.set(0);
     MODEL_DELETE static_cast<Node*>(&node);
-    state_.nodes_freed.fetch_add(1, rl::mo_relaxed, $);
+    state_.nodes_freed.fetch_add_relaxed(1);
   }
 
  private:
@@ -37,13 +39,13 @@ class Core final : public Inbox {
     release_inbox();
   }
   void destroy_inbox() noexcept override {
-    state_.cores_freed.fetch_add(1, rl::mo_relaxed, $);
+    state_.cores_freed.fetch_add_relaxed(1);
     MODEL_DELETE this;
   }
   State& state_;
 };
 
-struct Death : rl::test_suite<Death, 3> {
+struct Death : Model<Death, 3> {
   State state;
   Core* core = nullptr;
   Node* node = nullptr;
@@ -62,16 +64,16 @@ struct Death : rl::test_suite<Death, 3> {
     const auto seen = [&](RemoteNode& which, std::uint64_t word) {
       // While the group's reference keeps the node, the owner may touch it; of one that it finds after CLOSED, with Wakers
       // left, no more than the word (inbox.hpp, invariant 4).
-      if (!is_closing) static_cast<Node&>(which).body($) = 4;
-      if ((word & Inbox::notified) != 0) RL_ASSERT(int(state.message($)) == 7);
+      if (!is_closing) static_cast<Node&>(which).body.set(4);
+      if ((word & Inbox::notified) != 0) MODEL_CHECK(state.message.get() == 7);
       if (Inbox::count_of(word) != 0) return;
       core->release_inbox();
       core->free_node(which);
       freed = true;
     };
-    node->body($) = 2;
+    node->body.set(2);
     core->drain(seen);
-    if (!freed) node->body($) = 3;
+    if (!freed) node->body.set(3);
     is_closing = true;
     core->close(seen);
     core->release_inbox();
@@ -81,7 +83,7 @@ struct Death : rl::test_suite<Death, 3> {
     if (index == 0) {
       owner();
     } else if (index == 1) {
-      state.message($) = 7;
+      state.message.set(7);
       Inbox::wake_by_ref(*node);
       Inbox::drop(*node);
     } else {
@@ -90,11 +92,11 @@ struct Death : rl::test_suite<Death, 3> {
   }
 
   void after() {
-    RL_ASSERT(state.nodes_freed.load(rl::mo_relaxed, $) == 1);
-    RL_ASSERT(state.cores_freed.load(rl::mo_relaxed, $) == 1);
+    MODEL_CHECK(state.nodes_freed.load_relaxed() == 1);
+    MODEL_CHECK(state.cores_freed.load_relaxed() == 1);
   }
 };
 
 }  // namespace
 
-int main() { return assay::testkit::explore<Death>("inbox_death", 4); }
+MODEL_MAIN("inbox_death", [] { return assay::testkit::run_model<Death>("inbox_death", 4); })

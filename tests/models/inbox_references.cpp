@@ -10,10 +10,12 @@ namespace {
 
 using assay::audited::Inbox;
 using assay::audited::RemoteNode;
+using assay::testkit::Model;
+namespace sync = assay::testkit::sync;
 
 class Core final : public Inbox {
  public:
-  void use(unsigned index) { uses_.at(index)($) = 1; }
+  void use(unsigned index) { uses_.at(index).set(1); }
   int destroyed = 0;
 
  private:
@@ -21,13 +23,13 @@ class Core final : public Inbox {
   void free_orphan(RemoteNode&) noexcept override {}
   void destroy_inbox() noexcept override {
     ++destroyed;
-    for (auto& each : uses_) RL_ASSERT(int(each($)) == 1);
+    for (auto& each : uses_) MODEL_CHECK(each.get() == 1);
   }
 
-  std::array<rl::var<int>, 3> uses_;
+  std::array<sync::Cell<int>, 3> uses_{sync::Cell<int>(0), sync::Cell<int>(0), sync::Cell<int>(0)};
 };
 
-struct References : rl::test_suite<References, 3> {
+struct References : Model<References, 3> {
   Core* core = nullptr;
 
   void before() {
@@ -42,11 +44,11 @@ struct References : rl::test_suite<References, 3> {
   }
 
   void after() {
-    RL_ASSERT(core->destroyed == 1);
+    MODEL_CHECK(core->destroyed == 1);
     MODEL_DELETE core;
   }
 };
 
 }  // namespace
 
-int main() { return assay::testkit::explore<References>("inbox_references"); }
+MODEL_MAIN("inbox_references", [] { return assay::testkit::run_model<References>("inbox_references"); })

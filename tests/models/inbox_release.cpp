@@ -8,28 +8,9 @@ namespace {
 
 using assay::audited::Inbox;
 using assay::audited::RemoteNode;
-
-// Blocks until it is set, and takes it.
-class Signal {
- public:
-  void set() {
-    mutex_.lock($);
-    is_set_($) = 1;
-    condition_.notify_one($);
-    mutex_.unlock($);
-  }
-  void wait() {
-    mutex_.lock($);
-    while (is_set_($) == 0) condition_.wait(mutex_, $);
-    is_set_($) = 0;
-    mutex_.unlock($);
-  }
-
- private:
-  rl::mutex mutex_;
-  rl::condition_variable_any condition_;
-  rl::var<int> is_set_{0};
-};
+using assay::testkit::Model;
+using assay::testkit::Signal;
+namespace sync = assay::testkit::sync;
 
 class Core final : public Inbox {
  public:
@@ -41,17 +22,17 @@ class Core final : public Inbox {
     ++raises;
     eventfd.set();
   }
-  void free_orphan(RemoteNode&) noexcept override { RL_ASSERT(false); }
+  void free_orphan(RemoteNode&) noexcept override { MODEL_CHECK(false); }
   void destroy_inbox() noexcept override {}
 };
 
 template <unsigned threads>
-struct Release : rl::test_suite<Release<threads>, threads> {
+struct Release : Model<Release<threads>, threads> {
   Core* core = nullptr;
   RemoteNode* node = nullptr;
   int announced = 0;
   Signal* handed_over = nullptr;  // a second Waker
-  rl::var<int> message{0};
+  sync::Cell<int> message{0};
 
   void before() {
     core = MODEL_NEW Core;
@@ -67,7 +48,7 @@ struct Release : rl::test_suite<Release<threads>, threads> {
     bool woken = false;
     const auto seen = [&](RemoteNode&, std::uint64_t word) {
       if ((word & Inbox::notified) == 0) return;
-      RL_ASSERT(int(message($)) == 1);
+      MODEL_CHECK(message.get() == 1);
       woken = true;
     };
     while (!woken) {
@@ -82,7 +63,7 @@ struct Release : rl::test_suite<Release<threads>, threads> {
 
   void wake_with_the_second() {
     handed_over->wait();
-    message($) = 1;
+    message.set(1);
     Inbox::wake_by_ref(*node);
   }
 
@@ -100,10 +81,10 @@ struct Release : rl::test_suite<Release<threads>, threads> {
   }
 
   void after() {
-    RL_ASSERT(core->raises <= announced);
+    MODEL_CHECK(core->raises <= announced);
     // What is left: the second Waker, and perhaps the message of the first one's end.
     std::uint64_t count = Inbox::count_of(node->word.load_acquire());
-    RL_ASSERT(count == 1);
+    MODEL_CHECK(count == 1);
     core->drain([](RemoteNode&, std::uint64_t) {});
     MODEL_DELETE node;
     MODEL_DELETE handed_over;
@@ -113,7 +94,7 @@ struct Release : rl::test_suite<Release<threads>, threads> {
 
 }  // namespace
 
-int main() {
-  const int one_thread = assay::testkit::explore<Release<2>>("inbox_release", 5);
-  return one_thread != 0 ? one_thread : assay::testkit::explore<Release<3>>("inbox_release", 4);
-}
+MODEL_MAIN("inbox_release", [] {
+  const int one_thread = assay::testkit::run_model<Release<2>>("inbox_release", 5);
+  return one_thread != 0 ? one_thread : assay::testkit::run_model<Release<3>>("inbox_release", 4);
+})

@@ -8,39 +8,28 @@ namespace {
 
 using assay::audited::Inbox;
 using assay::audited::RemoteNode;
+using assay::testkit::Model;
+namespace sync = assay::testkit::sync;
 
 class Core final : public Inbox {
  public:
-  // The eventfd: blocks until raised.
-  void block() {
-    mutex_.lock($);
-    while (raised_($) == 0) condition_.wait(mutex_, $);
-    raised_($) = 0;
-    mutex_.unlock($);
-  }
+  assay::testkit::Signal eventfd;
   int raises = 0;  // in this execution; threads of a model do not run at once
 
  private:
   void raise() noexcept override {
     ++raises;
-    mutex_.lock($);
-    raised_($) = 1;
-    condition_.notify_one($);
-    mutex_.unlock($);
+    eventfd.set();
   }
   void free_orphan(RemoteNode&) noexcept override {}
   void destroy_inbox() noexcept override {}
-
-  rl::mutex mutex_;
-  rl::condition_variable_any condition_;
-  rl::var<int> raised_{0};
 };
 
-struct Sleep : rl::test_suite<Sleep, 2> {
+struct Sleep : Model<Sleep, 2> {
   Core* core = nullptr;
   RemoteNode* node = nullptr;
   int announced = 0;
-  rl::var<int> message{0};
+  sync::Cell<int> message{0};
 
   void before() {
     core = MODEL_NEW Core;
@@ -52,8 +41,8 @@ struct Sleep : rl::test_suite<Sleep, 2> {
   void owner() {
     bool woken = false;
     const auto seen = [&](RemoteNode&, std::uint64_t word) {
-      RL_ASSERT((word & Inbox::notified) != 0);
-      RL_ASSERT(int(message($)) > 0);
+      MODEL_CHECK((word & Inbox::notified) != 0);
+      MODEL_CHECK(message.get() > 0);
       woken = true;
     };
     while (!woken) {
@@ -61,7 +50,7 @@ struct Sleep : rl::test_suite<Sleep, 2> {
       if (woken) break;
       ++announced;
       if (!core->prepare_sleep()) continue;
-      core->block();
+      core->eventfd.wait();
       core->finish_sleep();
     }
   }
@@ -70,13 +59,13 @@ struct Sleep : rl::test_suite<Sleep, 2> {
     if (index == 0) {
       owner();
     } else {
-      message($) = 1;
+      message.set(1);
       Inbox::wake_by_ref(*node);
     }
   }
 
   void after() {
-    RL_ASSERT(core->raises <= announced);
+    MODEL_CHECK(core->raises <= announced);
     MODEL_DELETE node;
     MODEL_DELETE core;
   }
@@ -84,4 +73,4 @@ struct Sleep : rl::test_suite<Sleep, 2> {
 
 }  // namespace
 
-int main() { return assay::testkit::explore<Sleep>("inbox_sleep"); }
+MODEL_MAIN("inbox_sleep", [] { return assay::testkit::run_model<Sleep>("inbox_sleep"); })

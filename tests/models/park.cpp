@@ -8,37 +8,39 @@
 
 namespace {
 
+namespace sync = assay::testkit::sync;
+using assay::testkit::Model;
 using assay::Waker;
 using assay::audited::FunctionWaker;
 
-rl::atomic<int>* freed = nullptr;
+sync::Atomic<int>* freed = nullptr;
 
 // A Parker that knows whether it is alive: read by each use, written when it is destroyed.
 class Watched : public assay::audited::Parker {
  public:
   ~Watched() {
-    body_($) = 0;
-    freed->fetch_add(1, rl::mo_relaxed, $);
+    body_.set(0);
+    freed->fetch_add_relaxed(1);
   }
   void operator()() {
-    RL_ASSERT(int(body_($)) == 1);
+    MODEL_CHECK(body_.get() == 1);
     Parker::operator()();
   }
   void park() {
     Parker::park();
-    RL_ASSERT(int(body_($)) == 1);
+    MODEL_CHECK(body_.get() == 1);
   }
 
  private:
-  rl::var<int> body_{1};
+  sync::Cell<int> body_{1};
 };
 
-struct Park : rl::test_suite<Park, 2> {
+struct Park : Model<Park, 2> {
   Waker mine;
   Waker theirs;
   Watched* parker = nullptr;
-  rl::var<int> work{0};
-  rl::atomic<int> frees{0};
+  sync::Cell<int> work{0};
+  sync::Atomic<int> frees{0};
 
   void before() {
     freed = &frees;
@@ -51,17 +53,17 @@ struct Park : rl::test_suite<Park, 2> {
   void thread(unsigned index) {
     if (index == 0) {
       parker->park();
-      RL_ASSERT(int(work($)) == 1);
+      MODEL_CHECK(work.get() == 1);
       mine = Waker();
     } else {
-      work($) = 1;
+      work.set(1);
       std::move(theirs).wake();
     }
   }
 
-  void after() { RL_ASSERT(frees.load(rl::mo_relaxed, $) == 1); }
+  void after() { MODEL_CHECK(frees.load_relaxed() == 1); }
 };
 
 }  // namespace
 
-int main() { return assay::testkit::explore<Park>("park"); }
+MODEL_MAIN("park", [] { return assay::testkit::run_model<Park>("park"); })

@@ -1,0 +1,110 @@
+// The main() of a program of registered models (model.hpp): runs them, or shows what their memory orders are for.
+#pragma once
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assay_testkit/explore/heap.hpp"
+#include "assay_testkit/model.hpp"
+
+namespace assay::testkit {
+
+namespace detail {
+
+// One line for each way in which one order can be weakened: file, line, function, operation, its order, the weaker one,
+// and the first model that then fails, or "none". Tabs between them.
+inline int print_orders(const std::vector<const RegisteredModel*>& models) {
+  explorer::Weakening& weakening = explorer::Weakening::here();
+  ModelOutput::here().quiet = true;
+  std::vector<std::vector<explorer::OrderedPlace>> places_of(models.size());
+  std::vector<explorer::OrderedPlace> all;
+  for (std::size_t at = 0; at != models.size(); ++at) {
+    weakening.places.clear();
+    if (models[at]->run() != 0) {
+      std::fprintf(stderr, "model %s fails as it is\n", models[at]->name);
+      return 1;
+    }
+    for (const auto& [key, place] : weakening.places) {
+      places_of[at].push_back(place);
+      const auto same = [&key = key](const explorer::OrderedPlace& other) { return other.key() == key; };
+      if (std::none_of(all.begin(), all.end(), same)) all.push_back(place);
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.key() < b.key(); });
+  for (const explorer::OrderedPlace& place : all) {
+    for (const explorer::Order order : explorer::weaker(place.order)) {
+      const char* fails = "none";
+      for (std::size_t at = 0; at != models.size() && fails == std::string_view("none"); ++at) {
+        const auto same = [&](const explorer::OrderedPlace& other) { return other.key() == place.key(); };
+        if (std::none_of(places_of[at].begin(), places_of[at].end(), same)) continue;
+        weakening.one = &place;
+        weakening.order = order;
+        if (models[at]->run() != 0) fails = models[at]->name;
+        weakening.one = nullptr;
+      }
+      const std::string file(place.file);
+      const std::string function(place.function);
+      std::printf("%s\t%u\t%s\t%.*s\t%s\t%s\t%s\n", file.c_str(), place.line, function.c_str(),
+                  static_cast<int>(place.operation.size()), place.operation.data(), explorer::name_of(place.order),
+                  explorer::name_of(order), fails);
+      std::fflush(stdout);
+    }
+  }
+  return 0;
+}
+
+}  // namespace detail
+
+inline int models_main(int count, char** words) {
+  constexpr const char* usage =
+      "usage: %s [--list] [--weakened] [--orders] [NAME...]\n"
+      "Runs the models, or those that are named. --weakened: with all memory orders relaxed, which each must notice.\n"
+      "--orders: weakens each order by one step, and says which model fails then.\n";
+  std::vector<const RegisteredModel*> models;
+  bool is_list = false;
+  bool is_weakened = false;
+  bool is_orders = false;
+  for (int at = 1; at < count; ++at) {
+    const std::string_view word = words[at];
+    if (word == "--help" || word == "-h") {
+      std::printf(usage, words[0]);
+      return 0;
+    }
+    if (word == "--list" || word == "--weakened" || word == "--orders") {
+      (word == "--list" ? is_list : word == "--weakened" ? is_weakened : is_orders) = true;
+      continue;
+    }
+    const std::size_t before = models.size();
+    for (const RegisteredModel* model : RegisteredModel::all()) {
+      if (model->name == word) models.push_back(model);
+    }
+    if (models.size() == before) {
+      std::fprintf(stderr, "%s: no model '%s'; --list shows them\n", words[0], words[at]);
+      return 2;
+    }
+  }
+  if (models.empty()) models = RegisteredModel::all();
+  std::sort(models.begin(), models.end(),
+            [](const auto* a, const auto* b) { return std::string_view(a->name) < b->name; });
+  if (is_list) {
+    for (const RegisteredModel* model : models) std::puts(model->name);
+    return 0;
+  }
+  if (is_orders) return detail::print_orders(models);
+  explorer::Weakening::here().all = is_weakened;
+  std::size_t wrong = 0;
+  for (const RegisteredModel* model : models) {
+    const bool passed = model->run() == 0;
+    if (passed != is_weakened) continue;
+    ++wrong;
+    if (is_weakened) std::printf("model %s: it does not notice that all its orders are relaxed\n", model->name);
+  }
+  std::printf("models%s: %s  %zu of %zu\n", is_weakened ? ", weakened" : "", wrong == 0 ? "PASS" : "FAIL",
+              models.size() - wrong, models.size());
+  return wrong == 0 ? 0 : 1;
+}
+
+}  // namespace assay::testkit
