@@ -171,8 +171,8 @@ def mutants_died(ledger, survey):
             touched = {os.path.basename(file) for file in re.findall(r"^\+\+\+ b/(.*)$", text, re.MULTILINE)}
             if not touched & (files.get(name, set()) | set(row.get("established", []))):
                 yield f"row {name}: its mutant {mutant} changes none of its files"
-    for patch in sorted(glob.glob(os.path.join(folder, "*.patch"))):
-        mutant = os.path.basename(patch).removesuffix(".patch")
+    for patch in mutant_patches(ledger.root):
+        mutant = os.path.relpath(patch, folder).removesuffix(".patch")
         done = subprocess.run(["git", "apply", "--check", "-p1", patch], cwd=ledger.root, capture_output=True, text=True,
                               env={**os.environ, "GIT_CEILING_DIRECTORIES": os.path.dirname(ledger.root)})
         if done.returncode != 0:
@@ -185,6 +185,12 @@ def mutants_died(ledger, survey):
         kind, _, test = answer.partition(" ")
         if kind not in ("cannot", "test", "open") or (kind == "test") != os.path.exists(os.path.join(ledger.root, "tests", f"{test}.cpp")):
             yield f"mutants/not_mutants.tsv: {bug}: '{answer}' is none of: cannot, open, test NAME (of a file in tests/)"
+
+
+def mutant_patches(root):
+    """All seeded bugs, those of the explorer after those of the runtime."""
+    folder = os.path.join(root, "mutants")
+    return sorted(glob.glob(os.path.join(folder, "*.patch"))) + sorted(glob.glob(os.path.join(folder, "explorer", "*.patch")))
 
 
 def not_mutants(root):

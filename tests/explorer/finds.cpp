@@ -400,6 +400,24 @@ TEST_CASE("explorer: a thread knows what its maker did, and who joins it what it
     other.join();
   });
   CHECK_THAT(race.failure, ContainsSubstring("data race: a cell is written while thread "));
+  const Exploration late = explore([] {
+    modelled::Cell<int> value(0);
+    modelled::Thread other([&] { value.get(); });
+    value.set(2);
+    other.join();
+  });
+  CHECK_THAT(late.failure, ContainsSubstring("data race: a cell is "));
+  const Exploration readers = explore([] {
+    modelled::Cell<int> value(0);
+    modelled::Atomic<int> turn(0);
+    modelled::Thread other([&] {
+      value.get();
+      turn.store(1, Order::relaxed);
+    });
+    if (turn.load(Order::relaxed) == 1) value.set(2);
+    other.join();
+  });
+  CHECK(readers.failure == "thread A: data race: a cell is written while thread B reads it");
 }
 
 TEST_CASE("explorer: bounds on preemptions and executions are kept, and said", "[explore]") {

@@ -104,6 +104,7 @@ inline std::string table_of(const std::vector<Event>& events) {
     head.resize(widths[thread], ' ');
     table += head;
   }
+  while (table.back() == ' ') table.pop_back();
   table += '\n';
   for (std::uint32_t at = 0; at != events.size(); ++at) {
     std::string line = std::to_string(at + 1);
