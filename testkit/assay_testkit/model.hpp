@@ -26,6 +26,7 @@
 #include <cstdlib>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #if defined(MODEL_RELACY)
@@ -51,6 +52,12 @@
 #define MODEL_MAIN(name, run)                                    \
   namespace {                                                    \
   const ::assay::testkit::RegisteredModel registered(name, run); \
+  }
+#elif defined(MODEL_RELACY)
+#define MODEL_MAIN(name, run)                                                                       \
+  int main(int count, char** words) {                                                               \
+    ::assay::audited::sync::is_weakened = count == 2 && std::string_view(words[1]) == "--weakened"; \
+    return (run)();                                                                                 \
   }
 #else
 #define MODEL_MAIN(name, run) \

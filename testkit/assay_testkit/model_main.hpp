@@ -29,7 +29,7 @@ inline int print_orders(const std::vector<const RegisteredModel*>& models) {
     }
     for (const auto& [key, place] : weakening.places) {
       places_of[at].push_back(place);
-      const auto same = [&key = key](const explorer::OrderedPlace& other) { return other.key() == key; };
+      const auto same = [&wanted = key](const explorer::OrderedPlace& other) { return other.key() == wanted; };
       if (std::none_of(all.begin(), all.end(), same)) all.push_back(place);
     }
   }

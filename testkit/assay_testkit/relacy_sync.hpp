@@ -28,34 +28,29 @@
 
 namespace assay::audited::sync {
 
+// A model that is started with --weakened has all its orders relaxed, to show that it can fail.
+inline bool is_weakened = false;
+inline rl::memory_order acquire() { return is_weakened ? rl::mo_relaxed : rl::mo_acquire; }
+inline rl::memory_order release() { return is_weakened ? rl::mo_relaxed : rl::mo_release; }
+inline rl::memory_order acq_rel() { return is_weakened ? rl::mo_relaxed : rl::mo_acq_rel; }
+
 template <class T>
 class Atomic {
  public:
   explicit Atomic(T value) : value_(value) {}
 
   T load_relaxed() const { return value_.load(rl::mo_relaxed, $); }
-  T load_acquire() const { return value_.load(weaker_acquire, $); }
-  void store_release(T next) { value_.store(next, weaker_release, $); }
-  T exchange_acq_rel(T next) { return value_.exchange(next, weaker_acq_rel, $); }
+  T load_acquire() const { return value_.load(acquire(), $); }
+  void store_release(T next) { value_.store(next, release(), $); }
+  T exchange_acq_rel(T next) { return value_.exchange(next, acq_rel(), $); }
   T fetch_add_relaxed(T more) { return value_.fetch_add(more, rl::mo_relaxed, $); }
-  T fetch_sub_acq_rel(T less) { return value_.fetch_sub(less, weaker_acq_rel, $); }
-  T fetch_and_acq_rel(T mask) { return value_.fetch_and(mask, weaker_acq_rel, $); }
+  T fetch_sub_acq_rel(T less) { return value_.fetch_sub(less, acq_rel(), $); }
+  T fetch_and_acq_rel(T mask) { return value_.fetch_and(mask, acq_rel(), $); }
   bool compare_exchange_acq_rel(T& expected, T next) {
-    return value_.compare_exchange_strong(expected, next, weaker_acq_rel, $, weaker_acquire, $);
+    return value_.compare_exchange_strong(expected, next, acq_rel(), $, acquire(), $);
   }
 
  private:
-  // A model that must fail is built with these weakened (MODEL_WEAKEN), to show that it can.
-#if defined(MODEL_WEAKEN)
-  static constexpr rl::memory_order weaker_acquire = rl::mo_relaxed;
-  static constexpr rl::memory_order weaker_release = rl::mo_relaxed;
-  static constexpr rl::memory_order weaker_acq_rel = rl::mo_relaxed;
-#else
-  static constexpr rl::memory_order weaker_acquire = rl::mo_acquire;
-  static constexpr rl::memory_order weaker_release = rl::mo_release;
-  static constexpr rl::memory_order weaker_acq_rel = rl::mo_acq_rel;
-#endif
-
   rl::atomic<T> value_;
 };
 

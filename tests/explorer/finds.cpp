@@ -193,6 +193,31 @@ TEST_CASE("explorer: a lost wake-up is a deadlock", "[explore]") {
   CHECK_THAT(lost.table, ContainsSubstring("notifies one of c0") && ContainsSubstring("waits for c0, unlocks m0"));
 }
 
+TEST_CASE("explorer: a notification that comes before the wait is lost", "[explore]") {
+  const Exploration found = explore([] {
+    modelled::Mutex mutex;
+    modelled::Condition condition;
+    modelled::Thread waiter([&] {
+      mutex.lock();
+      condition.wait(mutex);
+      mutex.unlock();
+    });
+    condition.notify_one();
+    waiter.join();
+  });
+  CHECK(found.failure == "deadlock: A waits for a thread's end, B waits for a notification or a mutex");
+  const Exploration reverse = explore([] {
+    modelled::Mutex mutex;
+    modelled::Condition condition;
+    modelled::Thread notifier([&] { condition.notify_one(); });
+    mutex.lock();
+    condition.wait(mutex);
+    mutex.unlock();
+    notifier.join();
+  });
+  CHECK(reverse.failure == "deadlock: A waits for a notification or a mutex");
+}
+
 TEST_CASE("explorer: spurious wake-ups come as often as allowed", "[explore]") {
   ExploreOptions options;
   CHECK(explore([] { sleep_and_wake(true, false); }, options).passed());
@@ -262,6 +287,20 @@ TEST_CASE("explorer: an object that is destroyed while it is used is reported", 
     const Exploration found = explore([order] { last_one_deletes(order); });
     CHECK_THAT(found.failure, ContainsSubstring("is destroyed"));
   }
+}
+
+TEST_CASE("explorer: an atomic that is destroyed while it is used is reported", "[explore]") {
+  const auto model = [](Order order) {
+    auto* references = new modelled::Atomic<int>(2);
+    const auto drop = [references, order] {
+      if (references->fetch_sub(1, order) == 1) delete references;
+    };
+    modelled::Thread other(drop);
+    drop();
+    other.join();
+  };
+  CHECK(explore([&] { model(Order::acq_rel); }).passed());
+  CHECK_THAT(explore([&] { model(Order::relaxed); }).failure, ContainsSubstring("an atomic is destroyed in a race with thread"));
 }
 
 TEST_CASE("explorer: use after the end is reported", "[explore]") {

@@ -89,6 +89,7 @@ inline std::string describe(const Event& event, const std::vector<Event>& events
 }
 
 inline std::string table_of(const std::vector<Event>& events) {
+  if (events.empty()) return "";
   std::vector<std::string> texts;
   std::uint32_t threads = 0;
   std::array<std::size_t, max_threads> widths{};
