@@ -241,7 +241,7 @@ def evidence_of(row):
 
 
 def tables(ledger, survey):
-    """name -> Markdown: the matrix, the inventory of operations, the mutation score, and which tool sees which bug."""
+    """name -> Markdown: the matrix, the inventory of operations, the mutation score, which tool sees which bug, and the memory orders."""
     places = {}
     for operation in survey.operations:
         for tag in operation.tags:
@@ -267,7 +267,19 @@ def tables(ledger, survey):
         files = sorted({operation.file.removeprefix(AUDITED) for operation in found})
         inventory.append(f"| {kind} | {len(found)} | {', '.join(files)} |\n")
     inventory.append(f"| all | {len(survey.operations)} | {survey.code_lines} lines of code |\n")
-    return {"matrix": "".join(matrix), "inventory": "".join(inventory), "mutation": mutation_table(ledger.root), "detectors": detector_table(ledger.root)}
+    return {"matrix": "".join(matrix), "inventory": "".join(inventory), "mutation": mutation_table(ledger.root), "detectors": detector_table(ledger.root),
+            "orders": order_table(ledger.root)}
+
+
+def order_table(root):
+    """What ci/checks/memory-orders found."""
+    head, rows = read_tsv(root, "orders.tsv")
+    if head is None:
+        return "Not run: `ci/checks/memory-orders --write`.\n"
+    out = ["| where | operation | order | weakened to | then fails, or why it is so all the same |\n|---|---|---|---|---|\n"]
+    out += [f"| {file.removeprefix('audited/')}, `{function}` | {operation} | {order} | {weaker} | {why if fails == 'none' else f'`{fails}`'} |\n"
+            for file, function, operation, order, weaker, fails, why in rows]
+    return "".join(out)
 
 
 def mutation(root):

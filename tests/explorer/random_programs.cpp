@@ -63,7 +63,7 @@ struct Totals {
 
 void differ(Totals& totals, const Program& program, const char* what, const std::set<Outcome>& a,
             const std::set<Outcome>& b) {
-  if (++totals.differ > 5) return;
+  ++totals.differ;
   std::printf("%s: %zu and %zu outcomes of\n  %s\n", what, a.size(), b.size(), text_of(program).c_str());
 }
 
@@ -108,7 +108,7 @@ int main(int count, char** words) {
     (word == "--seed" ? seed : programs) = std::strtoull(words[++at], nullptr, 10);
   }
   Totals totals;
-  for (; totals.programs + totals.differ < programs; ++seed) look_at(random_program(seed), totals);
+  for (; totals.programs + totals.differ < programs && totals.differ < 5; ++seed) look_at(random_program(seed), totals);
   using Number = unsigned long long;
   std::printf(
       "explorer, random programs: %s  %llu programs (%llu too large), %llu outcomes, %llu differ; executions: %llu "
