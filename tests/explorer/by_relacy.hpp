@@ -67,6 +67,7 @@ inline FixedOutcomes* relacy_outcomes = nullptr;
 template <unsigned threads>
 struct ByRelacy : rl::test_suite<ByRelacy<threads>, static_cast<int>(threads)> {
   std::array<rl::atomic<int>, 3> variables;
+  rl::mutex mutex;
   std::array<FixedOutcome, threads> registers;
 
   static rl::memory_order order_of(testkit::modelled::Order order) {
@@ -103,6 +104,12 @@ struct ByRelacy : rl::test_suite<ByRelacy<threads>, static_cast<int>(threads)> {
           mine.push_back(found);
           break;
         }
+        case Step::Kind::lock:
+          mutex.lock($);
+          break;
+        case Step::Kind::unlock:
+          mutex.unlock($);
+          break;
       }
     }
   }

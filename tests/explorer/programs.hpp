@@ -7,6 +7,7 @@
 //     r=x+1       fetch_add, into the next register
 //     r=x:1       exchange, into the next register
 //     r=x?0:1     compare_exchange_strong, from 0 to 1: what it found goes into the next register
+//     lock        the one mutex; unlock gives it back
 // The outcome of an execution is the registers, in the order of the text, and then the last values of the variables, in
 // the order of their letters.
 #pragma once
@@ -26,7 +27,7 @@
 namespace assay::test {
 
 struct Step {
-  enum class Kind { load, store, add, exchange, compare } kind = Kind::load;
+  enum class Kind { load, store, add, exchange, compare, lock, unlock } kind = Kind::load;
   testkit::modelled::Order order = testkit::modelled::Order::relaxed;
   std::size_t variable = 0;
   int operand = 0;
@@ -69,6 +70,12 @@ inline std::string text_of(const Program& program) {
           break;
         case Step::Kind::compare:
           text += "r=" + variable + "?" + std::to_string(step.expected) + ":" + operand;
+          break;
+        case Step::Kind::lock:
+          text += "lock";
+          break;
+        case Step::Kind::unlock:
+          text += "unlock";
           break;
       }
       constexpr const char* orders[] = {"", " acq", " rel", " ar", " sc"};
@@ -138,7 +145,11 @@ class ProgramReader {
   }
   Step step() {
     Step step;
-    if (take("r=")) {
+    if (take("lock")) {
+      step.kind = Step::Kind::lock;
+    } else if (take("unlock")) {
+      step.kind = Step::Kind::unlock;
+    } else if (take("r=")) {
       step.variable = variable();
       if (take('+')) {
         step.kind = Step::Kind::add;
@@ -181,6 +192,7 @@ inline Outcomes outcomes_of(const Program& program, const testkit::ExploreOption
         std::vector<std::unique_ptr<modelled::Atomic<int>>> variables;
         for (std::size_t at = 0; at != program.variables.size(); ++at)
           variables.push_back(std::make_unique<modelled::Atomic<int>>(0));
+        modelled::Mutex mutex;
         std::vector<Outcome> registers(program.threads.size());
         const auto run = [&](std::size_t thread) {
           for (const Step& step : program.threads[thread]) {
@@ -205,6 +217,12 @@ inline Outcomes outcomes_of(const Program& program, const testkit::ExploreOption
                 mine.push_back(found);
                 break;
               }
+              case Step::Kind::lock:
+                mutex.lock();
+                break;
+              case Step::Kind::unlock:
+                mutex.unlock();
+                break;
             }
           }
         };

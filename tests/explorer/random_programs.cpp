@@ -23,7 +23,8 @@ using assay::testkit::modelled::Order;
 
 constexpr std::uint64_t most_executions = 10'000;  // of one program, plain: larger ones are left out
 
-// Two or three threads of up to three operations, on up to two variables. Every store has a value of its own.
+// Two or three threads of up to three operations, on up to two variables; in some programs threads do a part of them
+// under a mutex. Every store has a value of its own.
 Program random_program(std::uint64_t seed) {
   std::mt19937_64 source(seed);
   const auto below = [&](int bound) { return static_cast<int>(source() % static_cast<std::uint64_t>(bound)); };
@@ -31,6 +32,7 @@ Program random_program(std::uint64_t seed) {
   program.variables = std::string("xy").substr(0, static_cast<std::size_t>(1 + below(2)));
   const int threads = 2 + below(2);
   const bool is_mostly_seq_cst = below(3) == 0;
+  const bool has_mutex = below(4) == 0;
   int value = 0;
   for (int thread = 0; thread != threads; ++thread) {
     program.threads.emplace_back();
@@ -52,6 +54,16 @@ Program random_program(std::uint64_t seed) {
               ? Order::release
               : std::array{Order::acquire, Order::release, Order::acq_rel}.at(static_cast<std::size_t>(below(3)));
       program.threads.back().push_back(step);
+    }
+    if (has_mutex && below(3) != 0) {
+      std::vector<Step>& steps = program.threads.back();
+      const auto first = below(static_cast<int>(steps.size()));
+      const auto last = first + 1 + below(static_cast<int>(steps.size()) - first);
+      Step step;
+      step.kind = Step::Kind::unlock;
+      steps.insert(steps.begin() + last, step);
+      step.kind = Step::Kind::lock;
+      steps.insert(steps.begin() + first, step);
     }
   }
   return program;
