@@ -24,9 +24,11 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #if defined(MODEL_RELACY)
@@ -80,14 +82,20 @@ namespace assay::testkit {
 namespace sync = assay::audited::sync;
 
 struct RegisteredModel {
-  RegisteredModel(const char* its_name, int (*its_run)()) : name(its_name), run(its_run) { all().push_back(this); }
+  RegisteredModel(std::string its_name, std::function<int()> its_run, bool deep = false)
+      : name(std::move(its_name)), run(std::move(its_run)), is_deep(deep) {
+    all().push_back(this);
+  }
+  RegisteredModel(const RegisteredModel&) = delete;
+  RegisteredModel& operator=(const RegisteredModel&) = delete;
   static std::vector<const RegisteredModel*>& all() {
     static std::vector<const RegisteredModel*> models;
     return models;
   }
 
-  const char* name;
-  int (*run)();
+  std::string name;
+  std::function<int()> run;
+  bool is_deep;  // takes minutes: run by hand
 };
 
 // Blocks until it is set, and takes it: an eventfd.
@@ -147,9 +155,20 @@ struct Model {
   static constexpr unsigned model_threads = count;
 };
 
+// Explores a function.
+inline int run_explored(const char* name, std::function<void()> body) {
+  const Exploration found = explore(std::move(body));
+  if (ModelOutput::here().quiet) return found.passed() ? 0 : 1;
+  if (!found.passed()) std::fputs(found.report().c_str(), stdout);
+  std::printf("model %s: %s  %llu executions and %llu given up%s\n", name, found.passed() ? "PASS" : "FAIL",
+              static_cast<unsigned long long>(found.executions), static_cast<unsigned long long>(found.pruned),
+              found.complete ? ", all there are" : "");
+  return found.passed() ? 0 : 1;
+}
+
 template <class Test>
 int run_model(const char* name, unsigned = 0) {
-  const Exploration found = explore([] {
+  return run_explored(name, [] {
     Test test;
     test.before();
     {
@@ -161,12 +180,6 @@ int run_model(const char* name, unsigned = 0) {
     }
     test.after();
   });
-  if (ModelOutput::here().quiet) return found.passed() ? 0 : 1;
-  if (!found.passed()) std::fputs(found.report().c_str(), stdout);
-  std::printf("model %s: %s  %llu executions and %llu given up%s\n", name, found.passed() ? "PASS" : "FAIL",
-              static_cast<unsigned long long>(found.executions), static_cast<unsigned long long>(found.pruned),
-              found.complete ? ", all there are" : "");
-  return found.passed() ? 0 : 1;
 }
 
 #endif

@@ -24,7 +24,7 @@ inline int print_orders(const std::vector<const RegisteredModel*>& models) {
   for (std::size_t at = 0; at != models.size(); ++at) {
     weakening.places.clear();
     if (models[at]->run() != 0) {
-      std::fprintf(stderr, "model %s fails as it is\n", models[at]->name);
+      std::fprintf(stderr, "model %s fails as it is\n", models[at]->name.c_str());
       return 1;
     }
     for (const auto& [key, place] : weakening.places) {
@@ -36,8 +36,8 @@ inline int print_orders(const std::vector<const RegisteredModel*>& models) {
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.key() < b.key(); });
   for (const explorer::OrderedPlace& place : all) {
     for (const explorer::Order order : explorer::weaker(place.order)) {
-      const char* fails = "none";
-      for (std::size_t at = 0; at != models.size() && fails == std::string_view("none"); ++at) {
+      std::string_view fails = "none";
+      for (std::size_t at = 0; at != models.size() && fails == "none"; ++at) {
         const auto same = [&](const explorer::OrderedPlace& other) { return other.key() == place.key(); };
         if (std::none_of(places_of[at].begin(), places_of[at].end(), same)) continue;
         weakening.one = &place;
@@ -49,7 +49,7 @@ inline int print_orders(const std::vector<const RegisteredModel*>& models) {
       const std::string function(place.function);
       std::printf("%s\t%u\t%s\t%.*s\t%s\t%s\t%s\n", file.c_str(), place.line, function.c_str(),
                   static_cast<int>(place.operation.size()), place.operation.data(), explorer::name_of(place.order),
-                  explorer::name_of(order), fails);
+                  explorer::name_of(order), std::string(fails).c_str());
       std::fflush(stdout);
     }
   }
@@ -60,11 +60,13 @@ inline int print_orders(const std::vector<const RegisteredModel*>& models) {
 
 inline int models_main(int count, char** words) {
   constexpr const char* usage =
-      "usage: %s [--list] [--weakened] [--orders] [NAME...]\n"
-      "Runs the models, or those that are named. --weakened: with all memory orders relaxed, which each must notice.\n"
+      "usage: %s [--list] [--deep] [--weakened] [--orders] [NAME...]\n"
+      "Runs the models, or those that are named; with --deep also those that take minutes. --weakened: with all memory "
+      "orders relaxed, which each must notice.\n"
       "--orders: weakens each order by one step, and says which model fails then.\n";
   std::vector<const RegisteredModel*> models;
   bool is_list = false;
+  bool is_deep = false;
   bool is_weakened = false;
   bool is_orders = false;
   for (int at = 1; at < count; ++at) {
@@ -73,8 +75,8 @@ inline int models_main(int count, char** words) {
       std::printf(usage, words[0]);
       return 0;
     }
-    if (word == "--list" || word == "--weakened" || word == "--orders") {
-      (word == "--list" ? is_list : word == "--weakened" ? is_weakened : is_orders) = true;
+    if (word == "--list" || word == "--deep" || word == "--weakened" || word == "--orders") {
+      (word == "--list" ? is_list : word == "--deep" ? is_deep : word == "--weakened" ? is_weakened : is_orders) = true;
       continue;
     }
     const std::size_t before = models.size();
@@ -86,11 +88,14 @@ inline int models_main(int count, char** words) {
       return 2;
     }
   }
-  if (models.empty()) models = RegisteredModel::all();
-  std::sort(models.begin(), models.end(),
-            [](const auto* a, const auto* b) { return std::string_view(a->name) < b->name; });
+  if (models.empty()) {
+    for (const RegisteredModel* model : RegisteredModel::all()) {
+      if (is_deep || is_list || !model->is_deep) models.push_back(model);
+    }
+  }
+  std::sort(models.begin(), models.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
   if (is_list) {
-    for (const RegisteredModel* model : models) std::puts(model->name);
+    for (const RegisteredModel* model : models) std::puts(model->name.c_str());
     return 0;
   }
   if (is_orders) return detail::print_orders(models);
@@ -100,7 +105,7 @@ inline int models_main(int count, char** words) {
     const bool passed = model->run() == 0;
     if (passed != is_weakened) continue;
     ++wrong;
-    if (is_weakened) std::printf("model %s: it does not notice that all its orders are relaxed\n", model->name);
+    if (is_weakened) std::printf("model %s: it does not notice that all its orders are relaxed\n", model->name.c_str());
   }
   std::printf("models%s: %s  %zu of %zu\n", is_weakened ? ", weakened" : "", wrong == 0 ? "PASS" : "FAIL",
               models.size() - wrong, models.size());

@@ -1,49 +1,12 @@
 // Executor death against the last Waker: the owner drains once and dies, one thread wakes and drops its Waker, another drops
 // its Waker. However they interleave: the task's memory and the core are freed once, nothing is touched afterwards, and a
 // wake that the owner sees brings with it what the waking thread wrote before.
-#include "assay_testkit/model.hpp"
-
-#include "assay/audited/inbox.hpp"
+#include "dying_core.hpp"
 
 namespace {
 
-using assay::audited::Inbox;
-using assay::audited::RemoteNode;
+using namespace assay::test;
 using assay::testkit::Model;
-namespace sync = assay::testkit::sync;
-
-struct State {
-  sync::Cell<int> message{0};
-  sync::Atomic<int> nodes_freed{0};
-  sync::Atomic<int> cores_freed{0};
-};
-
-struct Node : RemoteNode {
-  using RemoteNode::RemoteNode;
-  sync::Cell<int> body{1};  // stands for the rest of the task: touched by the owner, and by whoever frees it
-};
-
-class Core final : public Inbox {
- public:
-  explicit Core(State& state) : state_(state) {}
-  void free_node(RemoteNode& node) {
-    static_cast<Node&>(node).body.set(0);
-    MODEL_DELETE static_cast<Node*>(&node);
-    state_.nodes_freed.fetch_add_relaxed(1);
-  }
-
- private:
-  void raise() noexcept override {}
-  void free_orphan(RemoteNode& node) noexcept override {
-    free_node(node);
-    release_inbox();
-  }
-  void destroy_inbox() noexcept override {
-    state_.cores_freed.fetch_add_relaxed(1);
-    MODEL_DELETE this;
-  }
-  State& state_;
-};
 
 struct Death : Model<Death, 3> {
   State state;

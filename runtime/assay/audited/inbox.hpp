@@ -11,7 +11,8 @@
 // Thread rules: clone, wake_by_ref, drop: any thread that holds a counted reference. drain, prepare_sleep, finish_sleep,
 //   close: the owner. release_inbox: any.
 // Invariants:
-//  (1) Who sets IN_INBOX pushes the node exactly once, or, meeting CLOSED, takes the bit back or owns the node alone.
+//  (1) Who sets IN_INBOX pushes the node exactly once, or, meeting CLOSED, takes the bit back: a wake while its reference counts, a
+//      drop in one step with its reference.
 //  (2) The owner clears IN_INBOX and NOTIFIED in one step, after it has read the node's link: from then on the node may be
 //      pushed again.
 //  (3) After a push, the pusher touches the node and the inbox only if it still holds a counted reference.
@@ -75,10 +76,9 @@ class Inbox {
     std::uint64_t old = node.word.load_relaxed();
     while (!node.word.compare_exchange_acq_rel(old, old | notified | in_inbox)) {
     }
-    Inbox& inbox = *node.inbox;
     if ((old & notified) != 0) return;  // somebody else's wake is on its way; invariant 6 published our writes
-    if ((old & in_inbox) != 0 || inbox.push(node)) {
-      inbox.raise_if_sleeping();
+    if ((old & in_inbox) != 0 || node.inbox->push(node)) {
+      node.inbox->raise_if_sleeping();
     } else {
       // The executor is gone. Our reference keeps the node, so nobody frees it before we take the bit back.
       node.word.fetch_and_acq_rel(~(notified | in_inbox));
@@ -94,9 +94,13 @@ class Inbox {
       ASSAY_CHECK(count_of(old) > 0, "internal: a task's Waker was dropped twice");
       if (count_of(old) == 1 && (old & in_inbox) == 0) {
         // The message comes first, while our reference keeps the node (invariant 3). If the owner reads it before the
-        // reference is gone, the loop comes back here. Meeting CLOSED, we are alone.
+        // reference is gone, the loop comes back here. Meeting CLOSED, the message is taken back together with the reference;
+        // it need not have been the last: the owner may have made another, for what its thread still holds, before it closed.
         if (!node.word.compare_exchange_acq_rel(old, old | in_inbox)) continue;
-        if (!node.inbox->push(node)) return node.inbox->free_orphan(node);
+        if (!node.inbox->push(node)) {
+          old = node.word.fetch_sub_acq_rel(one | in_inbox);
+          return count_of(old) == 1 ? node.inbox->free_orphan(node) : void();
+        }
         old |= in_inbox;
         pushed = true;
       }
@@ -196,11 +200,10 @@ class Inbox {
     RemoteNode* newest = head_.exchange_acq_rel(replacement);
     ASSAY_CHECK(newest != closed_mark(), "internal: an inbox was used after it was closed");
     RemoteNode* oldest = nullptr;
-    while (newest != nullptr) {
-      RemoteNode* const older = newest->next.get();
+    for (RemoteNode* older = nullptr; newest != nullptr; newest = older) {
+      older = newest->next.get();
       newest->next.set(oldest);
       oldest = newest;
-      newest = older;
     }
     while (oldest != nullptr) {
       RemoteNode& node = *oldest;

@@ -46,20 +46,24 @@ class Arena {
     at_ = 0;
   }
 
-  void* take(std::size_t size) {
-    const std::size_t whole = header + (size + alignment - 1) / alignment * alignment;
-    while (in_use_ < chunks_.size() && chunks_[in_use_].size - at_ < whole) {
+  void* take(std::size_t size, std::size_t alignment = usual_alignment) {
+    if (alignment < usual_alignment) alignment = usual_alignment;
+    const std::size_t most = header + alignment + size;
+    while (in_use_ < chunks_.size() && chunks_[in_use_].size - at_ < most) {
       ++in_use_;
       at_ = 0;
     }
     if (in_use_ == chunks_.size()) {
-      const std::size_t bytes = whole > usual ? whole : usual;
+      const std::size_t bytes = (most > usual ? most : usual) / usual_alignment * usual_alignment + usual_alignment;
       chunks_.push_back(
-          {std::unique_ptr<char[], Free>(static_cast<char*>(std::aligned_alloc(alignment, bytes))), bytes});
+          {std::unique_ptr<char[], Free>(static_cast<char*>(std::aligned_alloc(usual_alignment, bytes))), bytes});
       if (chunks_.back().memory == nullptr) throw std::bad_alloc();
     }
-    char* const place = chunks_[in_use_].memory.get() + at_ + header;
-    at_ += whole;
+    char* const begin = chunks_[in_use_].memory.get();
+    const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(begin) + at_ + header;
+    char* const place = begin + at_ + header + ((alignment - first % alignment) % alignment);
+    at_ = static_cast<std::size_t>(place - begin) + (size + usual_alignment - 1) / usual_alignment * usual_alignment;
+    if (at_ > chunks_[in_use_].size) at_ = chunks_[in_use_].size;
     *reinterpret_cast<std::size_t*>(place - header) = blocks_.size();
     blocks_.push_back({place, size, false});
     return place;
@@ -90,7 +94,7 @@ class Arena {
   }
 
  private:
-  static constexpr std::size_t alignment = 64;  // as much as any type of a model should want
+  static constexpr std::size_t usual_alignment = 64;
   static constexpr std::size_t header = 64;
   static constexpr std::size_t usual = std::size_t{64} << 10;
   struct Free {

@@ -281,6 +281,7 @@ class Engine {
     const Outside outside(*this);
     if (conditions_[id].waiters != 0) fail("a condition is destroyed while someone waits for it");
   }
+  std::uint32_t thread() const { return running_->id; }
   bool owns(std::uint32_t mutex) const { return mutexes_[mutex].owner == running_->id; }
 
   template <class Body>
@@ -297,9 +298,9 @@ class Engine {
   }
 
   // Memory of the model. `release` says whether it was.
-  void* allocate(std::size_t size) {
+  void* allocate(std::size_t size, std::size_t alignment) {
     const Outside outside(*this);
-    return arena_.take(size);
+    return arena_.take(size, alignment);
   }
   bool release(void* place) {
     if (!arena_.has(place)) return false;

@@ -11,9 +11,11 @@
 
 namespace assay::testkit::explorer {
 
-inline void* take_memory(std::size_t size) {
-  if (Engine* engine = Engine::modelling(); engine != nullptr) return engine->allocate(size);
-  void* const place = std::malloc(size != 0 ? size : 1);
+inline void* take_memory(std::size_t size, std::size_t alignment = 1) {
+  if (Engine* engine = Engine::modelling(); engine != nullptr) return engine->allocate(size, alignment);
+  const std::size_t whole = (size / alignment + 1) * alignment;
+  void* const place =
+      alignment <= alignof(std::max_align_t) ? std::malloc(whole) : std::aligned_alloc(alignment, whole);
   if (place == nullptr) throw std::bad_alloc();
   return place;
 }
@@ -28,7 +30,21 @@ inline void give_memory_back(void* place) noexcept {
 
 void* operator new(std::size_t size) { return assay::testkit::explorer::take_memory(size); }
 void* operator new[](std::size_t size) { return assay::testkit::explorer::take_memory(size); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return assay::testkit::explorer::take_memory(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return assay::testkit::explorer::take_memory(size, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* place) noexcept { assay::testkit::explorer::give_memory_back(place); }
 void operator delete[](void* place) noexcept { assay::testkit::explorer::give_memory_back(place); }
 void operator delete(void* place, std::size_t) noexcept { assay::testkit::explorer::give_memory_back(place); }
 void operator delete[](void* place, std::size_t) noexcept { assay::testkit::explorer::give_memory_back(place); }
+void operator delete(void* place, std::align_val_t) noexcept { assay::testkit::explorer::give_memory_back(place); }
+void operator delete[](void* place, std::align_val_t) noexcept { assay::testkit::explorer::give_memory_back(place); }
+void operator delete(void* place, std::size_t, std::align_val_t) noexcept {
+  assay::testkit::explorer::give_memory_back(place);
+}
+void operator delete[](void* place, std::size_t, std::align_val_t) noexcept {
+  assay::testkit::explorer::give_memory_back(place);
+}

@@ -1,0 +1,273 @@
+// A whole executor against other threads, in every interleaving: the production source of all of it, with atomics,
+// threads, memory and the eventfd of the explorer. One task gives its Waker away and waits; another thread wakes with
+// it, drops it, or clones it; and meanwhile the owner lets the task run, complete or stall, cancels it, detaches it, or
+// ends the executor.
+//
+// However they interleave: no wake is lost, what was written before a wake is seen in the poll that follows, nothing
+// leaks, nothing is used after its end (plain memory: with AddressSanitizer), and each future is destroyed once.
+//
+// Code that does not link the runtime, but includes it: everything is compiled for the explorer.
+#include "assay_testkit/model_main.hpp"
+
+#include "assay/audited/frame_pool.cpp"
+#include "assay/audited/slab_chunk.cpp"
+#include "assay/audited/system.cpp"
+#include "assay/audited/task_core.cpp"
+#include "assay/coroutine.cpp"
+#include "assay/descriptors.cpp"
+#include "assay/epoll_reactor.cpp"
+#include "assay/executor.cpp"
+#include "assay/fd_source.cpp"
+#include "assay/reactor.cpp"
+#include "assay/scheduler.cpp"
+#include "assay/slab.cpp"
+
+#include <array>
+#include <cstdio>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "assay/assay.hpp"
+
+namespace {
+
+std::array<assay::audited::Current, assay::testkit::explorer::max_threads> threads;
+
+}  // namespace
+
+namespace assay::audited {
+
+Current& this_thread() noexcept ASSAY_NONBLOCKING {
+  const std::uint32_t id = testkit::explorer::Engine::here().thread();
+  threads.at(id).thread_id = id + 1;
+  return threads.at(id);
+}
+
+void report_line(std::initializer_list<const char*> parts) noexcept {
+  for (const char* part : parts) std::fputs(part, stderr);
+}
+
+}  // namespace assay::audited
+
+namespace {
+
+using namespace assay;
+using testkit::Signal;
+namespace modelled = testkit::modelled;
+namespace sync = testkit::sync;
+
+// What an execution has of the operating system: an eventfd, which is a Signal. The first of its objects.
+class System {
+ public:
+  System() : place_(audited::in_use) {
+    threads.fill(audited::Current{});
+    self_ = this;
+    calls_ = audited::real_system_calls();
+    calls_.eventfd = [](unsigned, int) { return 1000; };
+    calls_.close = [](int) { return 0; };
+    calls_.read = [](int, void*, std::size_t size) { return static_cast<ssize_t>(size); };
+    calls_.write = [](int, const void*, std::size_t size) {
+      ++self_->raises;
+      self_->eventfd.set();
+      return static_cast<ssize_t>(size);
+    };
+    audited::replace_system_calls(&calls_);
+  }
+  System(const System&) = delete;
+  System& operator=(const System&) = delete;
+  ~System() { audited::replace_system_calls(nullptr); }
+
+  Signal eventfd;
+  int raises = 0;  // threads of a model do not run at once
+  int sleeps = 0;
+
+ private:
+  static inline System* self_ = nullptr;
+  audited::SystemCalls calls_;
+  decltype(audited::in_use)::Execution place_;
+};
+
+class ModelReactor final : public Reactor {
+ public:
+  explicit ModelReactor(System& system) : system_(system) {}
+  ~ModelReactor() override { let_go_of_all(); }
+  bool wait(int, std::optional<Duration> timeout) override {
+    if (timeout == Duration::zero()) return true;
+    ++system_.sleeps;
+    system_.eventfd.wait();
+    return true;
+  }
+  std::size_t size() const noexcept override { return 0; }
+
+ private:
+  void added(FdWait&) override {}
+  void removed(std::size_t) noexcept override {}
+  System& system_;
+};
+
+// What the threads share.
+struct Shared {
+  sync::Mutex mutex;
+  std::vector<Waker> given;      // under the mutex
+  int wakes = 0;                 // how many threads will wake
+  sync::Atomic<int> written{0};  // one more by each of them, before it does
+  sync::Cell<int> message{0};    // likewise, where there is only one: seen in the poll that its wake brings about
+  int born = 0;
+  int destroyed = 0;
+  int polls = 0;
+};
+
+// Gives `wakers` Wakers away at its first poll. Ready when it has seen what was written, or at its second poll.
+class Giving {
+ public:
+  using Output = int;
+  Giving(Shared& shared, int wakers, bool completes) : shared_(&shared), wakers_(wakers), completes_(completes) {
+    ++shared.born;
+  }
+  Giving(Giving&& other) noexcept : shared_(other.shared_), wakers_(other.wakers_), completes_(other.completes_) {
+    ++shared_->born;
+  }
+  Giving(const Giving&) = delete;
+  Giving& operator=(const Giving&) = delete;
+  ~Giving() { ++shared_->destroyed; }
+
+  Poll<int> poll(Context& context) {
+    ++shared_->polls;
+    const bool is_first = std::exchange(is_first_, false);
+    if (is_first) {
+      const sync::Lock lock(shared_->mutex);
+      for (int count = 0; count != wakers_; ++count) shared_->given.push_back(context.waker());
+      if (completes_) context.wake_again();
+      return Pending;
+    }
+    if (completes_) return Ready(7);
+    if (shared_->wakes == 1)
+      modelled::check(shared_->message.get() == 42, "the poll after a wake sees what was written before");
+    // A wake that publishes nothing is one after which the task waits for ever.
+    return shared_->written.load_relaxed() == shared_->wakes ? Poll<int>(Ready(7)) : Poll<int>(Pending);
+  }
+
+ private:
+  Shared* shared_;
+  int wakers_;
+  bool completes_;
+  bool is_first_ = true;
+};
+
+enum class Owner { waits, stalls, completes, cancels, detaches, dies };
+enum class Other { wakes, wakes_by_reference, drops, clones };
+
+constexpr std::array<const char*, 6> owner_names{"poll", "stall", "completion", "cancel", "detach", "death"};
+constexpr std::array<const char*, 4> other_names{"wake", "wake_by_ref", "drop", "clone"};
+
+// One of the Wakers. The task was polled before the threads began, so there is one for each.
+Waker take(Shared& shared) {
+  const sync::Lock lock(shared.mutex);
+  Waker taken = std::move(shared.given.back());
+  shared.given.pop_back();
+  return taken;
+}
+
+void use(Shared& shared, Other other) {
+  Waker waker = take(shared);
+  if (other != Other::drops) {
+    if (shared.wakes == 1) shared.message.set(42);
+    shared.written.fetch_add_relaxed(1);
+  }
+  switch (other) {
+    case Other::wakes:
+      return std::move(waker).wake();
+    case Other::wakes_by_reference:
+      return waker.wake_by_ref();
+    case Other::drops:
+      return;
+    case Other::clones: {
+      Waker clone = waker;
+      waker = Waker();
+      return std::move(clone).wake();
+    }
+  }
+}
+
+void act(Owner owner, Shared& shared, int wakers, Reactor& reactor, std::vector<Other> others) {
+  ExecutorOptions options;
+  options.reactor = &reactor;
+  options.on_stranded = OnStranded::ignore;
+  std::optional<Executor> executor(std::in_place, options);
+  std::optional<JoinHandle<int>> handle(executor->spawn(Giving(shared, wakers, owner == Owner::completes)));
+  executor->run_until_stalled();  // the first poll, before the others begin: else they find nothing
+  std::vector<modelled::Thread> threads_of_others;
+  for (const Other other : others) threads_of_others.emplace_back([&shared, other] { use(shared, other); });
+  switch (owner) {
+    case Owner::waits:
+      modelled::check(executor->block_on(std::move(*handle)) == 7, "the task's value");
+      break;
+    case Owner::stalls:
+      executor->run_until_stalled();
+      break;
+    case Owner::completes:
+      modelled::check(executor->block_on(std::move(*handle)) == 7, "the task's value");
+      break;
+    case Owner::cancels:
+      handle.reset();
+      executor->run_until_stalled();
+      break;
+    case Owner::detaches:
+      std::move(*handle).detach();
+      break;
+    case Owner::dies:
+      break;
+  }
+  if (owner == Owner::dies) {
+    executor.reset();
+    handle.reset();
+  } else {
+    handle.reset();
+    executor.reset();
+  }
+  for (modelled::Thread& thread : threads_of_others) thread.join();
+}
+
+void run_case(Owner owner, const std::vector<Other>& others) {
+  System system;
+  Shared shared;
+  for (const Other other : others) shared.wakes += other == Other::drops ? 0 : 1;
+  {
+    ModelReactor reactor(system);
+    act(owner, shared, static_cast<int>(others.size()), reactor, others);
+  }
+  shared.given.clear();
+  modelled::check(shared.born == shared.destroyed, "each future is destroyed once");
+}
+
+// Each thing that the owner may do against each that one thread may do, and against pairs.
+std::vector<std::unique_ptr<testkit::RegisteredModel>> register_all() {
+  std::vector<std::unique_ptr<testkit::RegisteredModel>> models;
+  const auto add = [&](Owner owner, std::vector<Other> others, bool is_deep = false) {
+    std::string name = owner_names.at(static_cast<std::size_t>(owner));
+    for (const Other other : others) name += std::string("_and_") + other_names.at(static_cast<std::size_t>(other));
+    const auto run = [name, owner, others] {
+      return testkit::run_explored(name.c_str(), [owner, others] { run_case(owner, others); });
+    };
+    models.push_back(std::make_unique<testkit::RegisteredModel>(name, run, is_deep));
+  };
+  for (const Owner owner :
+       {Owner::waits, Owner::stalls, Owner::completes, Owner::cancels, Owner::detaches, Owner::dies}) {
+    for (const Other other : {Other::wakes, Other::wakes_by_reference, Other::drops, Other::clones}) {
+      if (owner != Owner::waits || other != Other::drops) add(owner, {other});
+    }
+    add(owner, {Other::wakes, Other::wakes}, owner == Owner::waits || owner == Owner::stalls || owner == Owner::dies);
+    add(owner, {Other::wakes, Other::drops});
+    if (owner != Owner::waits) add(owner, {Other::drops, Other::drops});
+  }
+  return models;
+}
+
+const std::vector<std::unique_ptr<testkit::RegisteredModel>> registered = register_all();
+
+}  // namespace
+
+int main(int count, char** words) { return testkit::models_main(count, words); }
