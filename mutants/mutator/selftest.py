@@ -25,7 +25,7 @@ def build(automatic, folder, files):
                 source = os.path.relpath(os.path.join(path, name), automatic.ROOT)
                 with open(os.path.join(automatic.ROOT, source), "rb") as stream:
                     automatic.write_if_changed(os.path.join(folder, source), automatic.with_orders(source, stream.read()))
-    compile_ = ["clang++-19", "-std=c++20", "-O0", "-w", "-Wno-c++11-narrowing", "-fno-sized-deallocation", "-include", automatic.SWITCH,
+    compile_ = ["clang++-19", "-std=c++20", "-O0", "-w", "-Wno-c++11-narrowing", "-fno-sized-deallocation", "-DMODEL_RELACY", "-include", automatic.SWITCH,
                 *(f"-I{os.path.join(folder, d)}" for d in ("", "runtime", "testkit")), "-pthread"]
     jobs = [subprocess.Popen([*compile_, os.path.join(folder, f"{name}.cpp"), "-o", os.path.join(folder, name)]) for name in ("test", "model")]
     if any([job.wait() for job in jobs]):
