@@ -19,27 +19,24 @@ namespace detail {
 inline int print_orders(const std::vector<const RegisteredModel*>& models) {
   explorer::Weakening& weakening = explorer::Weakening::here();
   ModelOutput::here().quiet = true;
-  std::vector<std::vector<explorer::OrderedPlace>> places_of(models.size());
-  std::vector<explorer::OrderedPlace> all;
+  std::vector<explorer::OrderedPlaces> places_of(models.size());
+  explorer::OrderedPlaces all;
+  weakening.is_recording = true;
   for (std::size_t at = 0; at != models.size(); ++at) {
     weakening.places.clear();
     if (models[at]->run() != 0) {
       std::fprintf(stderr, "model %s fails as it is\n", models[at]->name.c_str());
       return 1;
     }
-    for (const auto& [key, place] : weakening.places) {
-      places_of[at].push_back(place);
-      const auto same = [&wanted = key](const explorer::OrderedPlace& other) { return other.key() == wanted; };
-      if (std::none_of(all.begin(), all.end(), same)) all.push_back(place);
-    }
+    places_of[at] = weakening.places;
+    all.insert(weakening.places.begin(), weakening.places.end());
   }
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.key() < b.key(); });
-  for (const explorer::OrderedPlace& place : all) {
+  weakening.is_recording = false;
+  for (const auto& [key, place] : all) {
     for (const explorer::Order order : explorer::weaker(place.order)) {
       std::string_view fails = "none";
       for (std::size_t at = 0; at != models.size() && fails == "none"; ++at) {
-        const auto same = [&](const explorer::OrderedPlace& other) { return other.key() == place.key(); };
-        if (std::none_of(places_of[at].begin(), places_of[at].end(), same)) continue;
+        if (!places_of[at].contains(key)) continue;
         weakening.one = &place;
         weakening.order = order;
         if (models[at]->run() != 0) fails = models[at]->name;

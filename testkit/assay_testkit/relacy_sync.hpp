@@ -1,26 +1,12 @@
-// Stands in for assay/audited/sync.hpp (as ASSAY_SYNC_HEADER) where the production source of `park` and `inbox` runs under
-// Relacy, which explores every interleaving and every value that the C++ memory model lets a load read.
-// Include through model.hpp, which comes before everything of assay.
+// Stands in for assay/audited/sync.hpp (as ASSAY_SYNC_HEADER) where the production source of `park` and `inbox` runs
+// under Relacy, which explores every interleaving and every value that the C++ memory model lets a load read. Include
+// through model.hpp, which comes before everything of assay.
 #pragma once
 
-#include <relacy/relacy.hpp>
+#include "assay_testkit/relacy.hpp"
 
-// Relacy renames these by macros, which the language's own `= delete` does not survive. A model that allocates says
-// MODEL_NEW and MODEL_DELETE: memory whose use after free, double free and leak Relacy reports.
-#undef new
-#undef delete
-#undef malloc
-#undef calloc
-#undef realloc
-#undef free
-#undef assert
-#undef errno
-#undef memory_order_relaxed
-#undef memory_order_consume
-#undef memory_order_acquire
-#undef memory_order_release
-#undef memory_order_acq_rel
-#undef memory_order_seq_cst
+// A model that allocates says MODEL_NEW and MODEL_DELETE: memory whose use after free, double free and leak Relacy
+// reports.
 #define MODEL_NEW RL_NEW_PROXY
 #define MODEL_DELETE RL_DELETE_PROXY
 
@@ -54,8 +40,8 @@ class Atomic {
   rl::atomic<T> value_;
 };
 
-// A model holds a StaticAtomic::Execution for each that the code under test has: Relacy's atomics belong to one execution, and
-// hold no pointers to what is const.
+// A model holds a StaticAtomic::Execution for each that the code under test has: Relacy's atomics belong to one
+// execution, and hold no pointers to what is const.
 template <class T>
 class StaticAtomic;
 template <class T>
@@ -65,7 +51,9 @@ class StaticAtomic<const T*> {
 
   class Execution {
    public:
-    explicit Execution(StaticAtomic& place) : place_(place), value_(const_cast<T*>(place.first_)) { place_.now_ = &value_; }
+    explicit Execution(StaticAtomic& place) : place_(place), value_(const_cast<T*>(place.first_)) {
+      place_.now_ = &value_;
+    }
     Execution(const Execution&) = delete;
     Execution& operator=(const Execution&) = delete;
     ~Execution() { place_.now_ = nullptr; }

@@ -1,23 +1,7 @@
 // A small program (programs.hpp) under Relacy's full search: all outcomes that it finds. Include first.
 #pragma once
 
-#include <relacy/relacy.hpp>
-
-// Relacy renames these by macros.
-#undef new
-#undef delete
-#undef malloc
-#undef calloc
-#undef realloc
-#undef free
-#undef assert
-#undef errno
-#undef memory_order_relaxed
-#undef memory_order_consume
-#undef memory_order_acquire
-#undef memory_order_release
-#undef memory_order_acq_rel
-#undef memory_order_seq_cst
+#include "assay_testkit/relacy.hpp"
 
 #include <algorithm>
 #include <array>

@@ -10,14 +10,9 @@
 #include <new>
 #include <vector>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ASSAY_ARENA_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASSAY_ARENA_ASAN 1
-#endif
-#endif
-#if defined(ASSAY_ARENA_ASAN)
+#include "assay/base/tools.hpp"
+
+#if defined(ASSAY_WITH_ASAN)
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(place, size) static_cast<void>(0)

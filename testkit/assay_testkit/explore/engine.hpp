@@ -3,11 +3,9 @@
 // Thread rules: one exploration is one thread of the operating system; several may run in several threads.
 // Invariants:
 //  (1) All nondeterminism of an execution is in its path: the same choices make the same execution. A model must not
-//  depend on
-//      addresses, on time, or on what it did in an earlier execution.
+//      depend on addresses, on time, or on what it did in an earlier execution.
 //  (2) Between two operations a thread does what no other thread can notice, or a race is reported. That is why plain
-//  memory
-//      (cells, construction, destruction) needs no choice of its own: any order of what is not ordered by
+//      memory (cells, construction, destruction) needs no choice of its own: any order of what is not ordered by
 //      happens-before is reported in any of its executions.
 //  (3) When an execution ends early its fibers are given up as they are (fiber.hpp).
 #pragma once
@@ -181,13 +179,13 @@ class Engine {
   // Never return: what lives on the fiber is given up, so nothing here may own memory when it is left.
   [[noreturn]] void fail(const char* what) {
     const Outside outside(*this);
-    note(what);
+    note(*running_, what);
     leave();
     std::abort();
   }
   [[noreturn]] void fail(std::string&& what) {
     const Outside outside(*this);
-    note(std::move(what));
+    note(*running_, std::move(what));
     leave();
     std::abort();
   }
@@ -380,8 +378,8 @@ class Engine {
     std::abort();
   }
 
-  void note(std::string what) {
-    if (failure.empty()) failure = "thread " + name_of(running_->id) + ": " + what;
+  void note(const Thread& thread, std::string what) {
+    if (failure.empty()) failure = "thread " + name_of(thread.id) + ": " + what;
   }
 
   // From one thread to the next, or back to whoever explores.
@@ -424,10 +422,7 @@ class Engine {
       }
       node.sleep = carried_;
       const std::uint32_t last = running_ != nullptr ? running_->id : 0;
-      if (depth != 0) {
-        node.preemptions = path_[depth - 1].preemptions;
-        bound(node, path_[depth - 1], last);
-      }
+      if (depth != 0) bound(node, path_[depth - 1], last);
       // The thread that ran goes on if it can: an execution with few switches is read more easily.
       Threads order = node.enabled;
       std::uint32_t chosen = none;
@@ -511,9 +506,10 @@ class Engine {
     const Operation& operation = thread.next;
     switch (operation.kind) {
       case Kind::lock:
-        return mutexes_[operation.object].owner == none;
+        return mutexes_[mutex_of(operation)].owner == none;
       case Kind::relock:
-        return (thread.is_notified || thread.spurious < options_.spurious) && mutexes_[operation.mutex].owner == none;
+        return (thread.is_notified || thread.spurious < options_.spurious) &&
+               mutexes_[mutex_of(operation)].owner == none;
       case Kind::join:
         return threads_[operation.object]->state == Thread::State::finished;
       case Kind::yield:
@@ -559,10 +555,9 @@ class Engine {
       for (std::uint32_t id = 0; is_reduced_ && id != threads_in_use_; ++id) {
         const Thread& thread = *threads_[id];
         if (thread.state == Thread::State::finished || !thread.next.is_acquisition()) continue;
-        const std::uint32_t mutex = thread.next.kind == Kind::lock ? thread.next.object : thread.next.mutex;
         if (thread.next.kind == Kind::lock || thread.is_notified)
-          races_.of_acquisition(mutexes_[mutex].events, id, thread.order, static_cast<std::uint32_t>(events_.size()),
-                                true);
+          races_.of_acquisition(mutexes_[mutex_of(thread.next)].events, id, thread.order,
+                                static_cast<std::uint32_t>(events_.size()), true);
       }
       return;
     }
@@ -588,9 +583,9 @@ class Engine {
       case Kind::rmw:
       case Kind::cas: {
         Location& location = *locations_[operation.object];
-        if (location.is_dead) return failed_at(thread, "an atomic is used after its end");
+        if (location.is_dead) return note(thread, "an atomic is used after its end");
         if (!thread.known.covers(location.creator, location.created))
-          return failed_at(thread, "an atomic is used in a race with its construction");
+          return note(thread, "an atomic is used in a race with its construction");
         location.execute(event, position, thread.known, options_.dialect);
         thread.result = operation.kind == Kind::store ? 0 : event.before;
         thread.succeeded = event.wrote != none;
@@ -605,8 +600,7 @@ class Engine {
       }
       case Kind::lock:
       case Kind::relock: {
-        const std::uint32_t id = operation.kind == Kind::lock ? operation.object : operation.mutex;
-        Mutex& mutex = mutexes_[id];
+        Mutex& mutex = mutexes_[mutex_of(operation)];
         if (operation.kind == Kind::relock) {
           if (!thread.is_notified) {
             ++thread.spurious;
@@ -626,9 +620,8 @@ class Engine {
       }
       case Kind::unlock:
       case Kind::wait: {
-        const std::uint32_t id = operation.kind == Kind::unlock ? operation.object : operation.mutex;
-        Mutex& mutex = mutexes_[id];
-        if (mutex.owner != thread.id) return failed_at(thread, "a mutex is released by a thread that does not have it");
+        Mutex& mutex = mutexes_[mutex_of(operation)];
+        if (mutex.owner != thread.id) return note(thread, "a mutex is released by a thread that does not have it");
         mutex.owner = none;
         mutex.released = thread.known;
         mutex.events.push_back(position);
@@ -682,7 +675,6 @@ class Engine {
     event.order = order;
     thread.order = order;
   }
-  void failed_at(const Thread& thread, const char* what) { failure = "thread " + name_of(thread.id) + ": " + what; }
 
   // ---- random executions, and replays
 

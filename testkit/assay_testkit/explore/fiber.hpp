@@ -2,9 +2,8 @@
 // Thread rules: a fiber stays on the thread that started it.
 // Invariants:
 //  (1) A fiber that was left is only continued by switching to it, or given up: then its stack is used again, and what
-//  lives
-//      there is never destroyed. That is how the explorer ends an execution that goes nowhere: the code under test is
-//      noexcept and cannot be unwound.
+//      lives there is never destroyed. That is how the explorer ends an execution that goes nowhere: the code under
+//      test is noexcept and cannot be unwound.
 //  (2) Sanitizers are told of every switch, and of every stack that begins a new life.
 #pragma once
 
@@ -19,21 +18,17 @@
 #include <ucontext.h>
 #endif
 
+#include "assay/base/tools.hpp"
+
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASSAY_FIBER_ASAN 1
-#endif
 #if __has_feature(thread_sanitizer)
 #define ASSAY_FIBER_TSAN 1
 #endif
 #endif
-#if defined(__SANITIZE_ADDRESS__)
-#define ASSAY_FIBER_ASAN 1
-#endif
 #if defined(__SANITIZE_THREAD__)
 #define ASSAY_FIBER_TSAN 1
 #endif
-#if defined(ASSAY_FIBER_ASAN)
+#if defined(ASSAY_WITH_ASAN)
 #include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -92,7 +87,7 @@ class Fiber {
       }
       stack_ = static_cast<char*>(place);
     }
-#if defined(ASSAY_FIBER_ASAN)
+#if defined(ASSAY_WITH_ASAN)
     ASAN_UNPOISON_MEMORY_REGION(stack_ + guard, size);
 #endif
 #if defined(ASSAY_FIBER_TSAN)
@@ -119,7 +114,7 @@ class Fiber {
   // Leaves this fiber, on which the caller runs, for another.
   void switch_to(Fiber& next) {
     coming_ = &next;
-#if defined(ASSAY_FIBER_ASAN)
+#if defined(ASSAY_WITH_ASAN)
     if (stack_ == nullptr && own_bottom_ == nullptr) find_own_stack();
     __sanitizer_start_switch_fiber(&fake_stack_, next.stack_ != nullptr ? next.stack_ + guard : next.own_bottom_,
                                    next.stack_ != nullptr ? size : next.own_size_);
@@ -133,7 +128,7 @@ class Fiber {
 #else
     ::swapcontext(&context_, &next.context_);
 #endif
-#if defined(ASSAY_FIBER_ASAN)
+#if defined(ASSAY_WITH_ASAN)
     __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
 #endif
   }
@@ -143,7 +138,7 @@ class Fiber {
   static constexpr std::size_t guard = 4096;
 
   static void begin() {
-#if defined(ASSAY_FIBER_ASAN)
+#if defined(ASSAY_WITH_ASAN)
     // Its fake stack is that of its last life, if it had one: whoever was given up has left frames there, which are
     // collected.
     __sanitizer_finish_switch_fiber(coming_->fake_stack_, nullptr, nullptr);
@@ -152,7 +147,7 @@ class Fiber {
     std::abort();
   }
 
-#if defined(ASSAY_FIBER_ASAN)
+#if defined(ASSAY_WITH_ASAN)
   void find_own_stack() {
     pthread_attr_t attributes;
     void* bottom = nullptr;

@@ -81,6 +81,15 @@ struct Operation {
 // 0.
 inline constexpr std::uint32_t failed = std::uint32_t{1} << 31;
 
+inline bool writes(const Operation& operation, std::uint32_t choice) {
+  return operation.kind == Kind::store || operation.kind == Kind::rmw ||
+         (operation.kind == Kind::cas && (choice & failed) == 0);
+}
+
+inline Order order_of(const Operation& operation, std::uint32_t choice) {
+  return operation.kind == Kind::cas && !writes(operation, choice) ? operation.failure : operation.order;
+}
+
 // What was done.
 struct Event {
   Operation operation;
@@ -171,9 +180,8 @@ struct Location {
   // Does it. `known` is what the thread knows, this event included; `position` is the event's in the execution.
   void execute(Event& event, std::uint32_t position, Clock& known, Dialect dialect) {
     const Operation& operation = event.operation;
-    const bool writes = operation.kind == Kind::store || operation.kind == Kind::rmw ||
-                        (operation.kind == Kind::cas && (event.choice & failed) == 0);
-    const Order order = operation.kind == Kind::cas && !writes ? operation.failure : operation.order;
+    const bool writes = explorer::writes(operation, event.choice);
+    const Order order = order_of(operation, event.choice);
     event.seq_cst = order == Order::seq_cst;
     if (operation.kind != Kind::store) {
       event.read = operation.kind == Kind::rmw ? last() : event.choice & ~failed;

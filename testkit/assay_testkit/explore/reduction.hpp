@@ -31,16 +31,6 @@ struct Sleeper {
   std::uint32_t thread = 0;
 };
 
-inline bool writes(const Operation& operation, std::uint32_t choice) {
-  return operation.kind == Kind::store || operation.kind == Kind::rmw ||
-         (operation.kind == Kind::cas && (choice & failed) == 0);
-}
-
-inline bool is_seq_cst(const Operation& operation, std::uint32_t choice) {
-  return (operation.kind == Kind::cas && !writes(operation, choice) ? operation.failure : operation.order) ==
-         Order::seq_cst;
-}
-
 inline std::uint32_t mutex_of(const Operation& operation) {
   if (operation.kind == Kind::lock || operation.kind == Kind::unlock) return operation.object;
   return operation.kind == Kind::wait || operation.kind == Kind::relock ? operation.mutex : none;
@@ -59,7 +49,8 @@ inline bool wakes(const Event& event, const Sleeper& sleeper) {
   const Operation& b = sleeper.operation;
   if (a.is_atomic() && b.is_atomic()) {
     if (a.object != b.object) return false;
-    return (event.wrote != none && writes(b, sleeper.choice)) || (event.seq_cst && is_seq_cst(b, sleeper.choice));
+    return (event.wrote != none && writes(b, sleeper.choice)) ||
+           (event.seq_cst && order_of(b, sleeper.choice) == Order::seq_cst);
   }
   if (a.is_atomic() || b.is_atomic()) return false;
   return (mutex_of(a) != none && mutex_of(a) == mutex_of(b)) ||

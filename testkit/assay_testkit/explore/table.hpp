@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,43 +17,31 @@ inline const char* name_of(Order order) {
   return names[static_cast<int>(order)];
 }
 
-// "a0 = 1 (release)", "a0 is 0, the initial value", ...
+// Small negative numbers and pointers are recognised best as what they are.
+inline std::string number(std::uint64_t value) {
+  const auto as_signed = static_cast<std::int64_t>(value);
+  if (value <= 0xffffffffU || (as_signed < 0 && as_signed > -1000)) return std::to_string(as_signed);
+  std::ostringstream hexadecimal;
+  hexadecimal << "0x" << std::hex << value;
+  return hexadecimal.str();
+}
+
+// "a0 = 1 release", "a0 is 0 at first acquire", ...
 inline std::string describe(const Event& event, const std::vector<Event>& events, std::uint32_t line) {
   const Operation& operation = event.operation;
   const std::string atomic = "a" + std::to_string(operation.object);
-  const auto number = [](std::uint64_t value) {
-    // Small negative numbers and pointers are recognised best as what they are.
-    if (value > 0xffffffffU)
-      return static_cast<std::int64_t>(value) < 0 && static_cast<std::int64_t>(value) > -1000
-                 ? std::to_string(static_cast<std::int64_t>(value))
-                 : "0x" + [value] {
-                     std::string digits;
-                     for (std::uint64_t rest = value; rest != 0; rest >>= 4)
-                       digits.insert(digits.begin(), "0123456789abcdef"[rest & 15]);
-                     return digits;
-                   }();
-    return std::to_string(value);
-  };
-  const auto source = [&]() -> std::string {
-    for (std::uint32_t at = line; at-- > 0;) {
-      if (events[at].operation.is_atomic() && events[at].operation.object == operation.object &&
-          events[at].wrote == event.read) {
-        bool is_last = true;
-        for (std::uint32_t later = at + 1; later != line; ++later) {
-          if (events[later].operation.is_atomic() && events[later].operation.object == operation.object &&
-              events[later].wrote != none)
-            is_last = false;
-        }
-        return " of " + std::to_string(at + 1) + (is_last ? "" : ", not the last");
-      }
-    }
-    bool is_last = true;
+  // Where the value that was read comes from.
+  const auto source = [&] {
+    std::uint32_t from = none;
+    std::uint32_t last = none;
     for (std::uint32_t at = 0; at != line; ++at) {
-      if (events[at].operation.is_atomic() && events[at].operation.object == operation.object &&
-          events[at].wrote != none)
-        is_last = false;
+      const Event& earlier = events[at];
+      if (!earlier.operation.is_atomic() || earlier.operation.object != operation.object || earlier.wrote == none)
+        continue;
+      last = at;
+      if (earlier.wrote == event.read) from = at;
     }
-    return is_last ? " at first" : " at first, not the last";
+    return (from == none ? " at first" : " of " + std::to_string(from + 1)) + (from == last ? "" : ", not the last");
   };
   const std::string order = std::string(" ") + name_of(operation.order);
   switch (operation.kind) {

@@ -2,11 +2,9 @@
 // or all, can be weakened while the program runs. A model that still passes does not need it.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <source_location>
-#include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -44,12 +42,15 @@ inline std::vector<Order> weaker(Order order) {
   return {};
 }
 
+using OrderedPlaces = std::map<decltype(OrderedPlace().key()), OrderedPlace>;
+
 // What is weakened now, and the places that have been seen.
 struct Weakening {
   bool all = false;                   // everything is relaxed
   const OrderedPlace* one = nullptr;  // this place ...
   Order order = Order::relaxed;       // ... has this order
-  std::map<std::tuple<std::string_view, std::uint32_t, std::uint32_t, std::string_view>, OrderedPlace> places;
+  bool is_recording = false;          // the places that are met
+  OrderedPlaces places;
 
   static Weakening& here() {
     static Weakening weakening;
@@ -60,8 +61,10 @@ struct Weakening {
 inline Order order_at(const std::source_location& at, const char* operation, Order order) {
   Weakening& weakening = Weakening::here();
   const OrderedPlace place{at.file_name(), at.line(), at.column(), operation, at.function_name(), order};
-  const Engine::Outside outside(Engine::here());
-  weakening.places.try_emplace(place.key(), place);
+  if (weakening.is_recording) {
+    const Engine::Outside outside(Engine::here());
+    weakening.places.try_emplace(place.key(), place);
+  }
   if (weakening.all) return Order::relaxed;
   return weakening.one != nullptr && weakening.one->key() == place.key() ? weakening.order : order;
 }
