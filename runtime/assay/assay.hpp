@@ -21,4 +21,9 @@
 #include "assay/mutex.hpp"        // Mutex<T>
 #include "assay/oneshot.hpp"      // oneshot<T>
 #include "assay/channel.hpp"      // channel<T>
+#include "assay/threads/oneshot.hpp"        // between threads: threads::oneshot<T>
+#include "assay/threads/channel.hpp"        // threads::channel<T>, threads::unbounded_channel<T>
+#include "assay/threads/remote.hpp"         // threads::Remote: spawns in another thread's Executor
+#include "assay/threads/blocking_pool.hpp"  // threads::BlockingPool: for calls that block
+#include "assay/threads/waker_slot.hpp"     // threads::WakerSlot
 #include "assay/pin.hpp"          // Pinned, PinCell, PinRc, PinWeak

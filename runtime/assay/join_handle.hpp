@@ -2,22 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <exception>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "assay/async.hpp"
-#include "assay/scheduler.hpp"
 #include "assay/future.hpp"
+#include "assay/scheduler.hpp"
+#include "assay/task_cancelled.hpp"
 
 namespace assay {
-
-// Thrown to whoever awaits the handle of a task that was cancelled.
-class TaskCancelled : public std::exception {
- public:
-  const char* what() const noexcept override { return "assay: the awaited task was cancelled"; }
-};
 
 // A Future of what the task yields; rethrows what the task threw; throws TaskCancelled if it was cancelled. Dropping the
 // handle cancels the task. The executor's thread only; the handle may outlive the executor, whose end cancels the task.

@@ -22,6 +22,7 @@
 // (model_main.hpp).
 #pragma once
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -118,13 +119,27 @@ class Signal {
   sync::Cell<int> is_set_{0};
 };
 
+namespace detail {
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace detail
+
 #if defined(MODEL_RELACY)
 
 template <class Self, unsigned count>
 using Model = rl::test_suite<Self, static_cast<int>(count)>;
 
 // Searches all interleavings of Test, with at most `bound` involuntary context switches (0: no bound; ours needs none,
-// and takes no notice). Prints executions; returns main()'s exit code.
+// and takes no notice). Prints executions and time; returns main()'s exit code.
 template <class Test>
 int run_model(const char* name, unsigned bound = 0) {
   rl::test_params params;
@@ -133,10 +148,11 @@ int run_model(const char* name, unsigned bound = 0) {
   params.search_type = bound == 0 ? rl::sched_full : rl::sched_bound;
   params.context_bound = bound;
   params.execution_depth_limit = 2000;
+  const detail::Stopwatch watch;
   const bool passed = rl::simulate<Test>(params);
-  std::printf("model %s: %s  %llu executions%s\n", name, passed ? "PASS" : "FAIL",
+  std::printf("model %s: %s  %llu executions%s, %.1f s\n", name, passed ? "PASS" : "FAIL",
               static_cast<unsigned long long>(params.stop_iteration),
-              bound == 0 ? ", full search" : (", context bound " + std::to_string(bound)).c_str());
+              bound == 0 ? ", full search" : (", context bound " + std::to_string(bound)).c_str(), watch.seconds());
   return passed ? 0 : 1;
 }
 
@@ -153,16 +169,21 @@ struct ModelOutput {
 template <class Self, unsigned count>
 struct Model {
   static constexpr unsigned model_threads = count;
+  void before() {}
+  void after() {}
 };
 
 // Explores a function.
 inline int run_explored(const char* name, std::function<void()> body) {
-  const Exploration found = explore(std::move(body));
+  const detail::Stopwatch watch;
+  ExploreOptions options;
+  options.locks_order = !explorer::Weakening::here().all;
+  const Exploration found = explore(std::move(body), options);
   if (ModelOutput::here().quiet) return found.passed() ? 0 : 1;
   if (!found.passed()) std::fputs(found.report().c_str(), stdout);
-  std::printf("model %s: %s  %llu executions and %llu given up%s\n", name, found.passed() ? "PASS" : "FAIL",
+  std::printf("model %s: %s  %llu executions and %llu given up%s, %.1f s\n", name, found.passed() ? "PASS" : "FAIL",
               static_cast<unsigned long long>(found.executions), static_cast<unsigned long long>(found.pruned),
-              found.complete ? ", all there are" : "");
+              found.complete ? ", all there are" : "", watch.seconds());
   return found.passed() ? 0 : 1;
 }
 

@@ -59,7 +59,7 @@ inline int models_main(int count, char** words) {
   constexpr const char* usage =
       "usage: %s [--list] [--deep] [--weakened] [--orders] [NAME...]\n"
       "Runs the models, or those that are named; with --deep also those that take minutes. --weakened: with all memory "
-      "orders relaxed, which each must notice.\n"
+      "orders relaxed, and locks that order nothing, which each must notice.\n"
       "--orders: weakens each order by one step, and says which model fails then.\n";
   std::vector<const RegisteredModel*> models;
   bool is_list = false;

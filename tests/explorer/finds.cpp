@@ -368,6 +368,46 @@ TEST_CASE("explorer: what a thread has captured ends with the thread", "[explore
   CHECK(found.failure.empty());
 }
 
+namespace {
+
+// What a thread captures: how many there are in this execution.
+class Held {
+ public:
+  Held() { ++alive; }
+  Held(Held&&) noexcept { ++alive; }
+  Held& operator=(Held&&) = delete;
+  ~Held() { --alive; }
+  static inline int alive = 0;
+};
+
+}  // namespace
+
+TEST_CASE("explorer: what threads have captured is not destroyed in another execution than theirs", "[explore]") {
+  const Exploration found = explore([] {
+    Held::alive = 0;
+    modelled::Atomic<int> sum(0);
+    const auto work = [&] {
+      return [&sum, held = Held()] {
+        int old = sum.load(Order::relaxed);
+        while (!sum.compare_exchange_strong(old, old + 1, Order::relaxed, Order::relaxed)) {
+        }
+      };
+    };
+    {
+      modelled::Thread one(work());
+      modelled::Thread two(work());
+      modelled::Thread three(work());
+      one.join();
+      two.join();
+      three.join();
+    }
+    modelled::check(Held::alive == 0, "all of them ended in this execution, and no other");
+  });
+  CHECK(found.failure.empty());
+  CHECK(found.complete);
+  CHECK(found.pruned != 0);  // else this shows nothing: executions that end destroy what is theirs
+}
+
 TEST_CASE("explorer: a loop that waits goes on when there is something new", "[explore]") {
   const Exploration found = explore([] {
     modelled::Atomic<int> flag(0);

@@ -44,6 +44,7 @@ struct ExploreOptions {
   std::uint32_t spurious = 0;       // failures of weak compare-exchanges, and wake-ups of waits, a thread
   std::uint64_t seed = 1;           // of random and pct
   std::uint32_t changes = 3;        // pct
+  bool locks_order = true;          // false: a mutex excludes, but shows nobody what was written under it; what for must be seen
   std::string replay{};             // one execution, by the choices that a report has printed
   explorer::Dialect dialect = explorer::Dialect::cpp20;
 };
@@ -59,7 +60,9 @@ struct Thread {
   };
 
   Fiber fiber;
-  std::function<void()> body;
+  void (*run)(void*) = nullptr;      // what it does, with ...
+  void (*destroy)(void*) = nullptr;  // (and how that ends)
+  void* captured = nullptr;          // ... what it has captured; null in the first thread
   Operation next;
   std::uint64_t result = 0;
   bool succeeded = false;
@@ -284,11 +287,17 @@ class Engine {
 
   template <class Body>
   std::uint32_t spawn(Body body) {
+    // In the model's memory: an execution that is given up is forgotten with what its threads have captured, and nothing of it is
+    // destroyed in another one.
+    Body* const captured = ::new (allocate(sizeof(Body), alignof(Body))) Body(std::move(body));
     const Outside outside(*this);
     if (threads_in_use_ == max_threads)
       fail("too many threads: the explorer has room for " + std::to_string(max_threads));
-    const std::uint32_t id = begin_thread(std::function<void()>(std::move(body)));
+    const std::uint32_t id = begin_thread();
     Thread& child = *threads_[id];
+    child.run = [](void* body_of) { (*static_cast<Body*>(body_of))(); };
+    child.destroy = [](void* body_of) { std::destroy_at(static_cast<Body*>(body_of)); };
+    child.captured = captured;
     running_->known.at[running_->id] = running_->order.at[running_->id] = ++running_->count;
     child.known = running_->known;
     child.order = running_->order;
@@ -324,7 +333,7 @@ class Engine {
     known_nodes_ = is_random_ || is_replay_ ? 0 : path_.size();
     next_pick_ = 0;
     if (is_random_) prepare_random();
-    begin_thread(body_);
+    begin_thread();
     Thread* const first = choose();
     if (first != nullptr) {
       running_ = first;
@@ -340,11 +349,11 @@ class Engine {
     if (!failure.empty()) describe();
   }
 
-  std::uint32_t begin_thread(std::function<void()> body) {
+  std::uint32_t begin_thread() {
     const std::uint32_t id = threads_in_use_++;
     if (id == threads_.size()) threads_.emplace_back(std::make_unique<Thread>());
     Thread& thread = *threads_[id];
-    thread.body = std::move(body);
+    thread.captured = nullptr;
     thread.next = Operation{};
     thread.id = id;
     thread.count = thread.spurious = 0;
@@ -363,8 +372,13 @@ class Engine {
     Thread& self = *engine.running_;
     engine.outside_ = 0;
     try {
-      self.body();
-      if (self.id != 0) self.body = nullptr;  // what it has captured ends with the thread
+      if (self.captured == nullptr) {
+        engine.body_();
+      } else {
+        self.run(self.captured);
+        self.destroy(self.captured);  // what it has captured ends with the thread
+        engine.release(self.captured);
+      }
     } catch (const std::exception& thrown) {
       engine.outside_ = 1;
       engine.fail(std::string("throws: ") + thrown.what());
@@ -612,7 +626,7 @@ class Engine {
           thread.is_notified = false;
         }
         mutex.owner = thread.id;
-        thread.known.join(mutex.released);
+        if (options_.locks_order) thread.known.join(mutex.released);
         thread.has_acted = true;
         if (is_reduced_) order = races_.of_acquisition(mutex.events, thread.id, order, position, look);
         mutex.events.push_back(position);
