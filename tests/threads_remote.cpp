@@ -197,6 +197,30 @@ TEST_CASE("a Remote takes one task, for as long as a copy of it lives", "[thread
   CHECK(probe.step() == Step{.polls = 1, .completed = 1, .freed = 1, .remote_wakes = 1, .enqueued = 1});
 }
 
+TEST_CASE("a remote task's future has ended when its handle hears of it", "[threads][remote]") {
+  // All on one thread: the destructor may look at the handle.
+  struct Watched {
+    std::optional<threads::RemoteHandle<int>>& handle;
+    std::optional<bool>& was_finished;
+    ~Watched() { was_finished = handle->is_finished(); }
+  };
+  const bool is_done = GENERATE(false, true);
+  std::optional<threads::RemoteHandle<int>> handle;
+  std::optional<bool> was_finished;
+  std::optional<Executor> executor(std::in_place);
+  std::optional<threads::Remote> remote(std::in_place, *executor);
+  handle.emplace(remote->spawn([](std::unique_ptr<Watched>, bool ends) -> Async<int> {
+    if (!ends) co_await forever();
+    co_return 7;
+  }, std::unique_ptr<Watched>(new Watched{handle, was_finished}), is_done));
+  executor->run_until_stalled();
+  CHECK(was_finished.has_value() == is_done);
+  executor.reset();
+  CHECK(was_finished == false);
+  CHECK(handle->is_finished());
+  if (is_done) CHECK(handle->join() == 7);
+}
+
 TEST_CASE("many remote tasks at once leave the executor's others their turn", "[threads][remote]") {
   Executor executor;
   threads::Remote remote(executor);

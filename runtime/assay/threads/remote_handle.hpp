@@ -45,9 +45,9 @@ class [[nodiscard("dropping a RemoteHandle cancels its work; detach() lets it go
   }
 
   // Blocks this thread until the work is done, and returns or throws as awaiting it would. Aborts on the thread of the executor
-  // that is to do it.
+  // that is to do it, unless it is done.
   T join() {
-    ASSAY_CHECK(owner_ != audited::current_thread_id(),
+    ASSAY_CHECK(owner_ != audited::current_thread_id() || is_finished(),
                 "RemoteHandle::join was called on the thread that is to do the work: it would wait for ever; co_await the handle");
     return run(*this);
   }
