@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <assay/assay.hpp>
+#include <assay/threads.hpp>
 
 namespace {
 

@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "assay/threads.hpp"
 #include "oneshot_sequences.hpp"
 #include "support/dies.hpp"
 #include "support/kinds.hpp"

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "assay/threads.hpp"
 #include "support/dies.hpp"
 #include "support/kinds.hpp"
 #include "support/probe.hpp"

@@ -1,6 +1,7 @@
 // Shows that a threads::WakerSlot wakes what was kept last, once, and gives it back to who takes it.
 #include <utility>
 
+#include "assay/threads.hpp"
 #include "sync_support.hpp"
 
 using namespace assay;

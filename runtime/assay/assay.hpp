@@ -1,4 +1,5 @@
-// assay: a small async runtime. Everything a program needs; read the headers in this order.
+// assay: a small async runtime. Everything a program of one thread needs; read the headers in this order. Between threads:
+// assay/threads.hpp.
 #pragma once
 
 #include "assay/poll.hpp"         // Poll<T>: Ready or Pending
@@ -21,9 +22,4 @@
 #include "assay/mutex.hpp"        // Mutex<T>
 #include "assay/oneshot.hpp"      // oneshot<T>
 #include "assay/channel.hpp"      // channel<T>
-#include "assay/threads/oneshot.hpp"        // between threads: threads::oneshot<T>
-#include "assay/threads/channel.hpp"        // threads::channel<T>, threads::unbounded_channel<T>
-#include "assay/threads/remote.hpp"         // threads::Remote: spawns in another thread's Executor
-#include "assay/threads/blocking_pool.hpp"  // threads::BlockingPool: for calls that block
-#include "assay/threads/waker_slot.hpp"     // threads::WakerSlot
 #include "assay/pin.hpp"          // Pinned, PinCell, PinRc, PinWeak

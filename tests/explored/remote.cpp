@@ -3,8 +3,7 @@
 // leaks, and no task is forgotten.
 #include "world.hpp"
 
-#include "assay/threads/blocking_pool.hpp"
-#include "assay/threads/remote.hpp"
+#include "assay/threads.hpp"
 
 namespace {
 

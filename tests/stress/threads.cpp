@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "assay/assay.hpp"
+#include "assay/threads.hpp"
 
 // Defined: one race, for the tool that watches to find.
 #if defined(STRESS_HAS_A_RACE)
