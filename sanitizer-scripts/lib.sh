@@ -272,15 +272,18 @@ check_canaries() {
   fi
 }
 
-# catch_counts LOG   Prints PASSED FAILED SKIPPED ASSERTIONS of a Catch2 run, or fails when its last line is not there.
+# catch_counts LOG [RUNS]   Prints PASSED FAILED SKIPPED ASSERTIONS of a Catch2 run, or of all RUNS in that log; fails when the last
+# line of one of them is not there.
 catch_counts() {
-  awk '
+  awk -v runs="${2:-1}" '
+    /^Randomness seeded to: / { ++begun; add_up() }
     /^All tests passed \(/ { match($0, /\([0-9]+/); a = substr($0, RSTART + 1, RLENGTH - 1)
       match($0, /in [0-9]+/); p = substr($0, RSTART + 3, RLENGTH - 3); f = s = 0; found = 1 }
     /^test cases: / { p = f = s = 0; found = 1; n = split($0, part, "|")
       for (i = 2; i <= n; ++i) { split(part[i], w, " "); if (w[2] == "passed") p = w[1]; else if (w[2] == "failed") f += w[1]; else if (w[2] == "skipped") s = w[1] } }
     /^assertions: / { split($2, w, " "); a = w[1] }
-    END { if (!found) exit 1; print p + 0, f + 0, s + 0, a + 0 }' "$1"
+    function add_up() { if (found) { ++ended; P += p; F += f; S += s; A += a; found = p = f = s = a = 0 } }
+    END { add_up(); if (ended != runs) exit 1; print P + 0, F + 0, S + 0, A + 0 }' "$1"
 }
 
 # A report in the log of a run that ended well was swallowed by something: that is a failure as well.
@@ -293,12 +296,12 @@ tree_of() { printf '%s-%s' "$TOOL" "$1"; }
 
 # one_suite SUITE LEVEL   Runs one suite and records it.
 one_suite() {
-  local suite=$1 level=$2 tree log=$LOGS/$TOOL-$2-$1.log status=0 counts start seconds reason=ok
+  local suite=$1 level=$2 tree log=$LOGS/$TOOL-$2-$1.log status=0 counts start seconds reason=ok runs=1
   local passed failed skipped assertions
   start=$(date +%s)
   tree=$BUILD/$(tree_of "$level")
   case $suite in
-    unit) run_logged "$log" "$tree/tests/assay_tests" --min-duration 2 '~[examples]' || status=$? ;;
+    unit) runs=$JOBS; run_shards "$log" "$tree/tests/assay_tests" --min-duration 2 '~[examples]' || status=$? ;;
     examples) run_logged "$log" "$tree/tests/assay_tests" --min-duration 2 '[examples]' || status=$? ;;
     properties) run_logged "$log" "$tree/property-tests/assay_properties" --min-duration 2 || status=$? ;;
     replay) replay_all "$tree" "$log" || status=$? ;;
@@ -307,7 +310,7 @@ one_suite() {
   if [ "$suite" = replay ]; then
     counts="$(awk '/^replayed [0-9]+ inputs$/ { n += $2 } END { print n + 0 }' "$log") 0 0 0"
   else
-    counts=$(catch_counts "$log") || counts='0 0 0 0'
+    counts=$(catch_counts "$log" "$runs") || { counts='0 0 0 0'; [ "$status" != 0 ] || status=1; }
   fi
   read -r passed failed skipped assertions <<<"$counts"
   if [ "$status" = 124 ] || [ "$status" = 137 ]; then
@@ -334,6 +337,21 @@ run_logged() {
   local log=$1; shift
   printf '+ %s\n' "RC_PARAMS='$RC_PARAMS' ASSAY_TEST_SCALE=$ASSAY_TEST_SCALE ${WRAPPER[*]} $*" >"$log"
   timeout --signal=ABRT --kill-after=20 "$SUITE_LIMIT" env --default-signal=INT,QUIT "${WRAPPER[@]}" "$@" >>"$log" 2>&1 </dev/null
+}
+
+# run_shards LOG PROGRAM ARG...   A Catch2 program, in as many parts as there are cores: all in one order, each its share of it.
+run_shards() {
+  local log=$1 seed part status=0 parts=()
+  shift
+  seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+  for ((part = 0; part < JOBS; ++part)); do
+    run_logged "$log.$part" "$@" --rng-seed "$seed" --shard-count "$JOBS" --shard-index "$part" &
+    parts+=($!)
+  done
+  for part in "${parts[@]}"; do wait "$part" || status=$?; done
+  : >"$log"
+  for ((part = 0; part < JOBS; ++part)); do cat "$log.$part" >>"$log"; rm "$log.$part"; done
+  return "$status"
 }
 
 # replay_all TREE LOG   Every file of the corpora and of the regressions, through every fuzz target.
