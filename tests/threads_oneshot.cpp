@@ -37,11 +37,13 @@ TEST_CASE("a threads::oneshot between a thread and a task", "[threads][oneshot]"
   const bool is_sent = GENERATE(true, false);
   Executor executor;
   auto [sender, receiver] = threads::oneshot<int>();
-  std::thread other([mine = std::move(sender), is_sent]() mutable {
-    if (is_sent) CHECK(mine.send(7));
+  bool was_taken = false;
+  std::thread other([mine = std::move(sender), is_sent, &was_taken]() mutable {
+    if (is_sent) was_taken = mine.send(7);
   });
   const std::optional<int> got = executor.block_on(receiver);
   other.join();
+  CHECK(was_taken == is_sent);
   CHECK(got == (is_sent ? std::optional<int>(7) : std::nullopt));
   CHECK(executor.stats().polls <= 2);
 }
