@@ -216,7 +216,7 @@ verdict() {
     { skipped[$1] = $5 > skipped[$1] ? $5 : skipped[$1] }
     $2 != "-" && !($2 in level) { level[$2] = 1; levels = levels (levels ? " " : "") ($2 ~ /^O/ ? "-" : "") $2 }
     END {
-      n = split("canaries unit examples properties replay fuzz", order)
+      n = split("canaries unit examples properties replay fuzz clang gcc helgrind drd", order)
       for (i = 1; i <= n; ++i) {
         s = order[i]
         if (!(s in count)) continue
