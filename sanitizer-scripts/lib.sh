@@ -179,6 +179,7 @@ quick_is() {
   [ "$QUICK" = yes ] || return 0
   [ "$LEVEL_GIVEN" = yes ] || LEVELS=("$1")
   RC_CASES=$2 TEST_SCALE=$3
+  export ASSAY_FAULT_BRIEF=yes  # ci/test has each error of each system call
 }
 
 # Programs whose shadow memory may collide with randomised addresses are started without randomisation, where allowed.
@@ -291,6 +292,20 @@ report_in() {
   grep -qE '(ERROR|WARNING): (Address|Leak|Thread|Memory|Realtime|Type)Sanitizer|^SUMMARY: [A-Za-z]*Sanitizer|: runtime error: ' "$1"
 }
 
+# reports_in LOG   The first reports, and the first expectations that failed, with the names of their tests: whoever reads the log of a
+# machine that is gone has nothing else.
+reports_in() {
+  grep -m 3 -hE 'ERROR: |WARNING: Thread|runtime error: |Invalid (read|write)|uninitialised|definitely lost' "$1" || true
+  awk '
+    /^-+$/ && length($0) == 79 { heading = !heading; if (heading) name = ""; next }
+    heading { sub(/^ +/, ""); name = name (name == "" ? "" : " > ") $0; next }
+    /: FAILED:$/ && ++shown <= 4 { print "in \"" name "\":"; left = 14 }
+    left > 0 { print; --left }
+    /^$/ { left = 0 }
+    END { if (!shown) print "no test says that it failed; the log ends with:" }' "$1"
+  grep -q ': FAILED:$' "$1" || tail -n 5 "$1"
+}
+
 # The build tree of a level; ci/test has compilers in place of levels.
 tree_of() { printf '%s-%s' "$TOOL" "$1"; }
 
@@ -325,8 +340,7 @@ one_suite() {
   fi
   if [ "$reason" != ok ]; then
     [ "$failed" != 0 ] || failed=1
-    # The first report of each kind, and the first few tests that failed.
-    say "$(grep -m 3 -hE 'ERROR: |WARNING: Thread|runtime error: |FAILED:|Invalid (read|write)|uninitialised|definitely lost' "$log" || echo 'no report in the log')"
+    say "$(reports_in "$log")"
   fi
   record "$suite" "$level" "$passed" "$failed" "$skipped" "$assertions" "$seconds" "$reason"
 }

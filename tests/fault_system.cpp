@@ -390,7 +390,7 @@ TEST_CASE("a system call loop sees what a scenario forgets", "[fault][testkit]")
     });
   };
   const std::vector<std::string> aborts = aborts_of("a line of another's");
-  REQUIRE(aborts.size() == (testkit::forks_are_slow ? 2 * 1 : 2 * 3));  // in two ways
+  REQUIRE(aborts.size() == (testkit::forks_are_few() ? 2 * 1 : 2 * 3));  // in two ways
   CHECK(aborts.at(0) == "timerfd_settime 1, Bad file descriptor, once: aborted: a line of another's");
   CHECK(aborts_of("assay: the line").empty());
 }

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +20,9 @@
 #include <thread>
 #include <utility>
 
+#include "assay/executor.hpp"
+#include "assay/time.hpp"
+
 namespace assay::test {
 
 inline int checked(int result, const char* what) {
@@ -26,7 +30,8 @@ inline int checked(int result, const char* what) {
   return result;
 }
 
-// Two connected non-blocking file descriptors: what is written to the one comes out of the other.
+// Two connected non-blocking file descriptors: what is written to the one comes out of the other. There is little room in between,
+// since tests fill it thousands of times.
 class Pair {
  public:
   Pair() = default;
@@ -65,6 +70,7 @@ class Pair {
   }
 
  protected:
+  static constexpr int room = 16 * 1024;
   std::array<int, 2> ends_{-1, -1};
 
  private:
@@ -75,7 +81,10 @@ class Pair {
 
 class Pipe : public Pair {
  public:
-  Pipe() { checked(::pipe2(ends_.data(), O_NONBLOCK | O_CLOEXEC), "pipe2"); }
+  Pipe() {
+    checked(::pipe2(ends_.data(), O_NONBLOCK | O_CLOEXEC), "pipe2");
+    checked(::fcntl(writer(), F_SETPIPE_SZ, room), "F_SETPIPE_SZ");
+  }
 };
 
 // Both ends can do both.
@@ -83,6 +92,7 @@ class SocketPair : public Pair {
  public:
   SocketPair() {
     checked(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_.data()), "socketpair");
+    for (const int end : ends_) checked(::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), "SO_SNDBUF");
   }
 };
 
@@ -133,6 +143,15 @@ inline void until_asleep(pid_t thread) {
     if (name_end != std::string::npos && line.size() > name_end + 2 && line.at(name_end + 2) == 'S') return;
     std::this_thread::yield();
   }
+}
+
+// Sleeps a millisecond in the executor, and again until `done()`: on a slow machine the first may be over before anything has
+// slept. Not for ever: the caller looks whether it happened.
+template <class Done>
+void nap_until(Executor& executor, Done done) {
+  int naps = 0;
+  do executor.block_on(assay::sleep(std::chrono::milliseconds(1)));
+  while (!done() && ++naps < 1000);
 }
 
 }  // namespace assay::test

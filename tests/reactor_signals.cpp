@@ -40,6 +40,7 @@ using assay::Readiness;
 using assay::Ready;
 using assay::Waker;
 using assay::test::check_dies;
+using assay::test::nap_until;
 using assay::test::Pipe;
 using assay::test::State;
 using assay::test::state_of;
@@ -137,7 +138,7 @@ TEST_CASE("ppoll fails with EINTR, EAGAIN or ENOMEM: as if nothing had happened"
   CHECK(task.is_finished());
   // And while it sleeps.
   calls.fail(SystemCall::ppoll, error, 1, 10);
-  executor.block_on(assay::sleep(1ms));
+  nap_until(executor, [&] { return calls.failed(SystemCall::ppoll) >= 4; });
   CHECK(executor.block_on(FdEvent(pipe.reader(), Interest::read)) == Readiness{.readable = true});
   CHECK(calls.failed(SystemCall::ppoll) >= 4);
   CHECK(executor.reactor().size() == 0);
@@ -163,7 +164,7 @@ TEST_CASE("epoll_wait and epoll_pwait2 fail with EINTR: as if nothing had happen
   JoinHandle<Readiness> waiting = executor.spawn(FdEvent(other.reader(), Interest::read));
   executor.run_until_stalled();
   calls.fail(SystemCall::epoll_pwait2, EINTR, 0, 3);
-  executor.block_on(assay::sleep(1ms));
+  nap_until(executor, [&] { return calls.failed(SystemCall::epoll_pwait2) >= 1; });
   CHECK(calls.failed(SystemCall::epoll_pwait2) >= 1);
   calls.stop(SystemCall::epoll_pwait2);
   calls.fail(SystemCall::epoll_wait, EINTR, 0, 3);
@@ -217,7 +218,7 @@ TEST_CASE("calls that cannot fail, unless somebody meddled with our fds, abort w
     SystemFaults calls;
     Executor executor;
     calls.fail(SystemCall::ppoll, EINVAL);
-    executor.block_on(assay::sleep(1ms));
+    nap_until(executor, [] { return false; });
   });
   check_dies("poll(2) refused to wait (more file descriptors than RLIMIT_NOFILE?): Invalid argument", [] {
     Pipe pipe;

@@ -124,6 +124,16 @@ TEST_CASE("threads give work to one pool", "[threads][pool]") {
 
 TEST_CASE("misuse of a pool", "[threads][pool][abort]") {
   check_dies("a BlockingPool was given no threads", [] { threads::BlockingPool pool({.max_threads = 0}); });
+  check_dies("a BlockingPool was destroyed by one of its own jobs", [] {
+    std::optional<threads::BlockingPool> pool(std::in_place);
+    std::latch go(1);
+    threads::RemoteHandle<void> handle = pool->spawn_blocking([&] {
+      go.wait();
+      pool.reset();
+    });
+    go.count_down();
+    handle.join();
+  });
 }
 
 namespace {

@@ -219,14 +219,16 @@ FaultLoop each_allocation_fails(Scenario&& scenario) {
   return loop;
 }
 
+// A fork is slow under these tools. The environment variable ASSAY_FAULT_BRIEF has the same effect, for runs that come many times
+// and are about something else.
 #if defined(ASSAY_WITH_ASAN) || defined(ASSAY_WITH_MSAN) || defined(ASSAY_VALGRIND) || ASSAY_TESTKIT_WITH_TSAN
-inline constexpr bool forks_are_slow = true;
+inline bool forks_are_few() { return true; }
 #else
-inline constexpr bool forks_are_slow = false;
+inline bool forks_are_few() { return std::getenv("ASSAY_FAULT_BRIEF") != nullptr; }
 #endif
 
-// Every error that the calls of the table can give to valid memory: from their manual pages. Where forks are slow: of those that may
-// abort, one for each call.
+// Every error that the calls of the table can give to valid memory: from their manual pages. Where forks are to be few: of those that
+// may abort, one for each call.
 inline const std::vector<SystemFault>& system_faults() {
   using enum SystemCall;
   static const std::vector<SystemFault> faults = [] {
@@ -234,7 +236,7 @@ inline const std::vector<SystemFault>& system_faults() {
     const auto add = [&](SystemCall call, std::initializer_list<int> errors, bool is_passing, bool may_abort) {
       for (const int error : errors) {
         all.push_back({call, error, is_passing, may_abort});
-        if (may_abort && forks_are_slow) break;
+        if (may_abort && forks_are_few()) break;
       }
     };
     add(ppoll, {EINTR, EAGAIN}, true, false);
@@ -264,10 +266,10 @@ inline const std::vector<SystemFault>& system_faults() {
   return faults;
 }
 
-// Whether each run of each_system_call_fails() gets a process of its own. Where a fork is slow only those that may abort do; set the
-// environment variable ASSAY_FAULT_FORK to see which fault it was that ended the program nevertheless.
+// Whether each run of each_system_call_fails() gets a process of its own. Where forks are to be few only those that may abort do;
+// set the environment variable ASSAY_FAULT_FORK to see which fault it was that ended the program nevertheless.
 inline bool forks_for(const SystemFault& fault) {
-  return !forks_are_slow || fault.may_abort || std::getenv("ASSAY_FAULT_FORK") != nullptr;
+  return !forks_are_few() || fault.may_abort || std::getenv("ASSAY_FAULT_FORK") != nullptr;
 }
 
 // Runs scenario(FaultRegion&) with the N-th call of each kind failing with each error that it can give. Each run is in a child process

@@ -233,6 +233,6 @@ struct Unbounded : ChannelModel<Unbounded, 3> {
 MODEL_MAIN("channel", [] {
   return run_model<Room>("channel_room", 3) + run_model<Full>("channel_full", 3) + run_model<End>("channel_end", 3) +
          run_model<Gone>("channel_gone", 3) + run_model<Close>("channel_close", 3) + run_model<TwoSenders>("channel_two_senders", 2) +
-         run_model<GivesUp>("channel_gives_up", 2) + run_model<Tries>("channel_tries", 3) + run_model<Again>("channel_again", 3) +
+         run_model<GivesUp>("channel_gives_up", 2) + run_model<Tries>("channel_tries") + run_model<Again>("channel_again", 3) +
          run_model<Unbounded>("channel_unbounded", 2);
 })

@@ -62,4 +62,4 @@ struct Ends : Model<Ends, 2> {
 
 }  // namespace
 
-MODEL_MAIN("function_waker", [] { return assay::testkit::run_model<Ends>("function_waker", 4); })
+MODEL_MAIN("function_waker", [] { return assay::testkit::run_model<Ends>("function_waker"); })

@@ -65,4 +65,4 @@ struct Limit : Model<Limit, 3> {
 
 }  // namespace
 
-MODEL_MAIN("inbox_limit", [] { return assay::testkit::run_model<Limit>("inbox_limit", 3); })
+MODEL_MAIN("inbox_limit", [] { return assay::testkit::run_model<Limit>("inbox_limit"); })

@@ -141,7 +141,7 @@ struct Detached : HandleModel<Detached> {
 }  // namespace
 
 MODEL_MAIN("remote_handle", [] {
-  return run_model<Done>("remote_handle_done", 3) + run_model<Throws>("remote_handle_throws", 3) +
-         run_model<Dropped>("remote_handle_dropped", 3) + run_model<Cancelled>("remote_handle_cancelled", 3) +
-         run_model<Races>("remote_handle_races", 3) + run_model<Detached>("remote_handle_detached", 3);
+  return run_model<Done>("remote_handle_done") + run_model<Throws>("remote_handle_throws") +
+         run_model<Dropped>("remote_handle_dropped") + run_model<Cancelled>("remote_handle_cancelled", 3) +
+         run_model<Races>("remote_handle_races") + run_model<Detached>("remote_handle_detached");
 })

@@ -105,5 +105,5 @@ struct Fails : QueueModel<Fails, 2> {
 }  // namespace
 
 MODEL_MAIN("work_queue", [] {
-  return run_model<Close>("work_queue_close", 3) + run_model<TwoBring>("work_queue_two_bring", 2) + run_model<Idle>("work_queue_idle", 2) + run_model<Fails>("work_queue_fails", 3);
+  return run_model<Close>("work_queue_close") + run_model<TwoBring>("work_queue_two_bring", 2) + run_model<Idle>("work_queue_idle", 2) + run_model<Fails>("work_queue_fails");
 })

@@ -63,8 +63,9 @@ class BlockingJobOf final : public BlockingJob {
 
 }  // namespace detail
 
-// Any thread may give it work. Its end cancels what is not begun, and waits for what is. (BasicBlockingPool: with threads of
-// whatever kind, for models.)
+// Any thread may give it work. Its end cancels what is not begun, and waits for what is: one of its own jobs that destroys it
+// aborts, since it would wait for itself. A job that joins another job of the same pool needs a second thread to do that one.
+// (BasicBlockingPool: with threads of whatever kind, for models.)
 template <class Thread>
 class BasicBlockingPool {
  public:
@@ -72,6 +73,12 @@ class BasicBlockingPool {
     ASSAY_CHECK(options.max_threads > 0, "a BlockingPool was given no threads; BlockingOptions::max_threads must be at least 1");
   }
   ~BasicBlockingPool() {
+    for (const Thread& thread : threads_) {
+      if constexpr (requires { thread.get_id(); }) {
+        ASSAY_CHECK(thread.get_id() != std::this_thread::get_id(),
+                    "a BlockingPool was destroyed by one of its own jobs, whose end it would wait for");
+      }
+    }
     queue_.close();
     for (Thread& thread : threads_) thread.join();
   }
