@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Shared by every script of this folder, by ci/test and by ci/fetch-test-sources.
+# Shared by every script of this folder, by ci/test, ci/install and ci/fetch-test-sources.
 # Sourced, never run: it defines functions and a few paths, and does nothing else.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
