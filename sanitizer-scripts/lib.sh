@@ -293,7 +293,7 @@ report_in() {
 }
 
 # reports_in LOG   The first reports, and the first expectations that failed, with the names of their tests: whoever reads the log of a
-# machine that is gone has nothing else.
+# machine that is gone has nothing else. It only prints, of a run that is known to have failed: to find no report decides nothing.
 reports_in() {
   grep -m 3 -hE 'ERROR: |WARNING: Thread|runtime error: |Invalid (read|write)|uninitialised|definitely lost' "$1" || true
   awk '
