@@ -46,17 +46,13 @@ constexpr bool assay_mutant(int number) noexcept {
   return assay_mutation::chosen == number;
 }
 
-// A memory order that may be one step weaker: 0 relaxed, 1 acquire, 2 release, 3 acq_rel. The last number of three is for the
-// failure of a compare-exchange, which falls to relaxed; without mutant it is what the standard derives from the other.
+// A memory order that may be one step weaker: 0 relaxed, 1 acquire, 2 release, 3 acq_rel.
 struct AssayOrder {
   int order;
-  int failure;
 };
-inline AssayOrder assay_order(int order, int first, int first_weaker, int second = -1, int second_weaker = 0, int failure = -1) noexcept {
+inline AssayOrder assay_order(int order, int first, int first_weaker, int second = -1, int second_weaker = 0) noexcept {
   int used = order;
   if (first >= 0 && assay_mutant(first)) used = first_weaker;
   if (second >= 0 && assay_mutant(second)) used = second_weaker;
-  int failed = used == 3 || used == 1 ? 1 : 0;
-  if (failure >= 0 && assay_mutant(failure)) failed = 0;
-  return {used, failed};
+  return {used};
 }

@@ -467,14 +467,11 @@ class File:
         if accessor[1] == "load":
             weaker = [w for w in weaker if w == "relaxed"]
         numbers = [(self.mutant("order", f"{text}: {w}"), ORDERS[w]) for w in weaker]
-        failure = self.mutant("order", f"{text}: relaxed on failure") if accessor[1] == "compare_exchange" else -1
         if not numbers:
             return
         name_start, closing = start + match.start(1), end - 1
         opening = self.bytes.index(b"(", name_end - 1)
         order = ", ".join([str(ORDERS[accessor[2]]), *(f"{n}, {w}" for n, w in numbers)])
-        if failure >= 0:
-            order += ("" if len(numbers) == 2 else ", -1, 0") + f", {failure}"
         comma = ", " if self.bytes[opening + 1:closing].strip() else ""
         self.edit(start, end, 5, lambda part: part(start, name_start) + f"{accessor[1]}_as(" + part(opening + 1, closing) +
                   f"{comma}::assay_order({order}))")

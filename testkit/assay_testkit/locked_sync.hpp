@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "assay/base/attributes.hpp"
+#include "assay/base/lock.hpp"
 
 namespace assay::audited::sync {
 
@@ -20,19 +21,30 @@ class Atomic {
   void store_release(T next) noexcept {
     change([&](T& value) { value = next; });
   }
-  T exchange_acq_rel(T next) noexcept {
-    return change([&](T& value) { value = next; });
-  }
+  T exchange_relaxed(T next) noexcept { return exchange(next); }
+  T exchange_acquire(T next) noexcept { return exchange(next); }
+  T exchange_release(T next) noexcept { return exchange(next); }
+  T exchange_acq_rel(T next) noexcept { return exchange(next); }
   T fetch_add_relaxed(T more) noexcept {
     return change([&](T& value) { value += more; });
   }
   T fetch_sub_acq_rel(T less) noexcept {
     return change([&](T& value) { value -= less; });
   }
-  T fetch_and_acq_rel(T mask) noexcept {
+  T fetch_and_release(T mask) noexcept { return fetch_and(mask); }
+  T fetch_and_acq_rel(T mask) noexcept { return fetch_and(mask); }
+  bool compare_exchange_acquire(T& expected, T next) noexcept { return exchange_if(expected, next); }
+  bool compare_exchange_release(T& expected, T next) noexcept { return exchange_if(expected, next); }
+  bool compare_exchange_acq_rel(T& expected, T next) noexcept { return exchange_if(expected, next); }
+
+ private:
+  T exchange(T next) noexcept {
+    return change([&](T& value) { value = next; });
+  }
+  T fetch_and(T mask) noexcept {
     return change([&](T& value) { value &= mask; });
   }
-  bool compare_exchange_acq_rel(T& expected, T next) noexcept {
+  bool exchange_if(T& expected, T next) noexcept {
     const std::lock_guard lock(mutex_);
     if (value_ != expected) {
       expected = value_;
@@ -41,8 +53,6 @@ class Atomic {
     value_ = next;
     return true;
   }
-
- private:
   T load() const noexcept {
     const std::lock_guard lock(mutex_);
     return value_;
@@ -83,16 +93,7 @@ class ASSAY_CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
-class ASSAY_SCOPED_CAPABILITY Lock {
- public:
-  explicit Lock(Mutex& mutex) ASSAY_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-  ~Lock() ASSAY_RELEASE() { mutex_.unlock(); }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-
- private:
-  Mutex& mutex_;
-};
+using Lock = LockOf<Mutex>;
 
 class Condition {
  public:

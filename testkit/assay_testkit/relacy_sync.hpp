@@ -11,6 +11,7 @@
 #define MODEL_DELETE RL_DELETE_PROXY
 
 #include "assay/base/attributes.hpp"
+#include "assay/base/lock.hpp"
 
 namespace assay::audited::sync {
 
@@ -28,15 +29,23 @@ class Atomic {
   T load_relaxed() const { return value_.load(rl::mo_relaxed, $); }
   T load_acquire() const { return value_.load(acquire(), $); }
   void store_release(T next) { value_.store(next, release(), $); }
+  T exchange_relaxed(T next) { return value_.exchange(next, rl::mo_relaxed, $); }
+  T exchange_acquire(T next) { return value_.exchange(next, acquire(), $); }
+  T exchange_release(T next) { return value_.exchange(next, release(), $); }
   T exchange_acq_rel(T next) { return value_.exchange(next, acq_rel(), $); }
   T fetch_add_relaxed(T more) { return value_.fetch_add(more, rl::mo_relaxed, $); }
   T fetch_sub_acq_rel(T less) { return value_.fetch_sub(less, acq_rel(), $); }
+  T fetch_and_release(T mask) { return value_.fetch_and(mask, release(), $); }
   T fetch_and_acq_rel(T mask) { return value_.fetch_and(mask, acq_rel(), $); }
-  bool compare_exchange_acq_rel(T& expected, T next) {
-    return value_.compare_exchange_strong(expected, next, acq_rel(), $, acquire(), $);
-  }
+  bool compare_exchange_acquire(T& expected, T next) { return exchange_if(expected, next, acquire()); }
+  bool compare_exchange_release(T& expected, T next) { return exchange_if(expected, next, release()); }
+  bool compare_exchange_acq_rel(T& expected, T next) { return exchange_if(expected, next, acq_rel()); }
 
  private:
+  bool exchange_if(T& expected, T next, rl::memory_order success) {
+    return value_.compare_exchange_strong(expected, next, success, $, rl::mo_relaxed, $);
+  }
+
   rl::atomic<T> value_;
 };
 
@@ -92,16 +101,7 @@ class ASSAY_CAPABILITY("mutex") Mutex {
   rl::mutex mutex_;
 };
 
-class ASSAY_SCOPED_CAPABILITY Lock {
- public:
-  explicit Lock(Mutex& mutex) ASSAY_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-  ~Lock() ASSAY_RELEASE() { mutex_.unlock(); }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-
- private:
-  Mutex& mutex_;
-};
+using Lock = LockOf<Mutex>;
 
 class Condition {
  public:

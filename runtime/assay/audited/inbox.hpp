@@ -21,8 +21,10 @@
 //  (5) A wake makes the owner look. Who sets NOTIFIED together with IN_INBOX raises after its push. Where IN_INBOX was set for
 //      the end of another Waker, that push may be still to come, or have come without a raise: then who sets NOTIFIED raises,
 //      and so does the dropping thread if it finds NOTIFIED after its push, before it gives up its reference.
-//  (6) Each compare-exchange on a word is acq_rel, also when it changes nothing: its release publishes what the waking
+//  (6) A wake's compare-exchange on the word is acq_rel, also when it changes nothing: its release publishes what the waking
 //      thread wrote before, and the owner's acquiring clear in drain() receives it before the poll that follows.
+//  (7) Whatever follows a release on the word, the stack's head or `sleeping_` is a read-modify-write, which continues its release
+//      sequence in any order: who acquires the last value has acquired what all before it released.
 #pragma once
 
 #include <cstddef>
@@ -70,8 +72,8 @@ class Inbox {
 
   // Tells the owner to poll the task. The caller holds a reference, before and after.
   // SAFETY(I6): acq_rel, also when no bit changes: its release publishes what the caller wrote, and the owner acquires it when
-  // it clears the bits (invariant 6). The first load is a guess that the compare-exchange confirms: relaxed. Taking the bit back
-  // is acq_rel too: it comes before the decrement that frees the node.
+  // it clears the bits (invariant 6). The first load is a guess that the compare-exchange confirms: relaxed. Taking the bits back
+  // is a release: whoever frees the node does so after it, and acquires the word.
   ASSAY_RUNS_OTHERS static void wake_by_ref(RemoteNode& node) noexcept ASSAY_NONBLOCKING {
     std::uint64_t old = node.word.load_relaxed();
     while (!node.word.compare_exchange_acq_rel(old, old | notified | in_inbox)) {
@@ -81,13 +83,14 @@ class Inbox {
       node.inbox->raise_if_sleeping();
     } else {
       // The executor is gone. Our reference keeps the node, so nobody frees it before we take the bit back.
-      node.word.fetch_and_acq_rel(~(notified | in_inbox));
+      node.word.fetch_and_release(~(notified | in_inbox));
     }
   }
 
   // One Waker less. The last one tells the owner, or, when the owner is gone, frees the node.
-  // SAFETY(I5): acq_rel: what each holder did with the node happens before what the last one, or the owner whom it tells, does
-  // to end it. The first load is a guess that the compare-exchange confirms: relaxed.
+  // SAFETY(I5): what each holder did with the node happens before what the last one, or the owner whom it tells, does to end it:
+  // giving up a reference releases; the owner acquires when it clears the bits. The message acquires, since who then meets CLOSED
+  // may end the node; there message and reference go in one acq_rel step. The first load is a guess that is confirmed: relaxed.
   ASSAY_RUNS_OTHERS static void drop(RemoteNode& node) noexcept ASSAY_NONBLOCKING {
     std::uint64_t old = node.word.load_relaxed();
     for (bool pushed = false;;) {
@@ -96,7 +99,7 @@ class Inbox {
         // The message comes first, while our reference keeps the node (invariant 3). If the owner reads it before the
         // reference is gone, the loop comes back here. Meeting CLOSED, the message is taken back together with the reference;
         // it need not have been the last: the owner may have made another, for what its thread still holds, before it closed.
-        if (!node.word.compare_exchange_acq_rel(old, old | in_inbox)) continue;
+        if (!node.word.compare_exchange_acquire(old, old | in_inbox)) continue;
         if (!node.inbox->push(node)) {
           old = node.word.fetch_sub_acq_rel(one | in_inbox);
           return count_of(old) == 1 ? node.inbox->free_orphan(node) : void();
@@ -105,7 +108,7 @@ class Inbox {
         pushed = true;
       }
       if (pushed && (old & notified) != 0) node.inbox->raise_if_sleeping();
-      if (node.word.compare_exchange_acq_rel(old, old - one)) return;
+      if (node.word.compare_exchange_release(old, old - one)) return;
     }
   }
 
@@ -139,10 +142,10 @@ class Inbox {
   }
 
   // Announces sleep. True: block on what raise() wakes. False: there is mail, do not block.
-  // SAFETY(I8): acq_rel: both sides exchange the same variable after (owner: before) they look at the stack, so one of them sees
-  // the other: a pusher that comes later finds true and raises; if it came earlier, this exchange acquires its push.
+  // SAFETY(I8): acquire: both sides exchange the same variable after (owner: before) they look at the stack, so one of them sees
+  // the other: a pusher that comes later finds true and raises; if it came earlier, this exchange acquires its push (invariant 7).
   bool prepare_sleep() noexcept {
-    sleeping_.exchange_acq_rel(1);
+    sleeping_.exchange_acquire(1);
     if (!has_mail()) return true;
     finish_sleep();
     return false;
@@ -159,8 +162,8 @@ class Inbox {
     return count;
   }
 
-  // SAFETY(I8): acq_rel, as each exchange here: it keeps the chain of releases unbroken that prepare_sleep() acquires.
-  void finish_sleep() noexcept { sleeping_.exchange_acq_rel(0); }
+  // SAFETY(I8): relaxed, but an exchange: a store would break the chain of releases that prepare_sleep() acquires (invariant 7).
+  void finish_sleep() noexcept { sleeping_.exchange_relaxed(0); }
 
  protected:
   ~Inbox() = default;
@@ -177,21 +180,21 @@ class Inbox {
   static RemoteNode* closed_mark() noexcept { return reinterpret_cast<RemoteNode*>(std::uintptr_t{1}); }
 
   // False: the inbox is closed.
-  // SAFETY(I7): acquire: a push that meets CLOSED sees the owner's last writes, and may free the node. acq_rel: the owner that
-  // takes the stack sees the link, and whoever pushes next sees this push.
+  // SAFETY(I7): acquire: a push that meets CLOSED sees the owner's last writes, and may free the node. release: the owner that
+  // takes the stack sees the link, and those of all pushes before (invariant 7).
   bool push(RemoteNode& node) noexcept {
-    RemoteNode* head = head_.load_acquire();
-    do {
+    for (;;) {
+      RemoteNode* head = head_.load_acquire();
       if (head == closed_mark()) return false;
       ASSAY_ASSERT(head != &node, "internal: a task was put into its executor's inbox twice");
       node.next.set(head);
-    } while (!head_.compare_exchange_acq_rel(head, &node));
-    return true;
+      if (head_.compare_exchange_release(head, &node)) return true;
+    }
   }
 
-  // SAFETY(I8): acq_rel, the pusher's half of the handshake in prepare_sleep(); it comes after the push.
+  // SAFETY(I8): release, the pusher's half of the handshake in prepare_sleep(): it comes after the push, and publishes it.
   void raise_if_sleeping() noexcept {
-    if (sleeping_.exchange_acq_rel(0) != 0) raise();
+    if (sleeping_.exchange_release(0) != 0) raise();
   }
 
   // SAFETY(I7): acq_rel: acquires the links of all pushes, and releases the owner's writes to whoever meets CLOSED.

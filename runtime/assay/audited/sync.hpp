@@ -15,6 +15,7 @@
 #include <mutex>
 
 #include "assay/base/attributes.hpp"
+#include "assay/base/lock.hpp"
 
 namespace assay::audited::sync {
 
@@ -28,16 +29,24 @@ class Atomic {
   T load_relaxed() const noexcept { return value_.load(std::memory_order_relaxed); }
   T load_acquire() const noexcept { return value_.load(std::memory_order_acquire); }
   void store_release(T next) noexcept { value_.store(next, std::memory_order_release); }
+  T exchange_relaxed(T next) noexcept { return value_.exchange(next, std::memory_order_relaxed); }
+  T exchange_acquire(T next) noexcept { return value_.exchange(next, std::memory_order_acquire); }
+  T exchange_release(T next) noexcept { return value_.exchange(next, std::memory_order_release); }
   T exchange_acq_rel(T next) noexcept { return value_.exchange(next, std::memory_order_acq_rel); }
   T fetch_add_relaxed(T more) noexcept { return value_.fetch_add(more, std::memory_order_relaxed); }
   T fetch_sub_acq_rel(T less) noexcept { return value_.fetch_sub(less, std::memory_order_acq_rel); }
+  T fetch_and_release(T mask) noexcept { return value_.fetch_and(mask, std::memory_order_release); }
   T fetch_and_acq_rel(T mask) noexcept { return value_.fetch_and(mask, std::memory_order_acq_rel); }
-  // May fail spuriously; on failure `expected` holds what was read, with acquire.
-  bool compare_exchange_acq_rel(T& expected, T next) noexcept {
-    return value_.compare_exchange_weak(expected, next, std::memory_order_acq_rel, std::memory_order_acquire);
-  }
+  // May fail spuriously. On failure `read` holds what was read instead, in no order: a guess for the next try.
+  bool compare_exchange_acquire(T& read, T next) noexcept { return exchange_if(read, next, std::memory_order_acquire); }
+  bool compare_exchange_release(T& read, T next) noexcept { return exchange_if(read, next, std::memory_order_release); }
+  bool compare_exchange_acq_rel(T& read, T next) noexcept { return exchange_if(read, next, std::memory_order_acq_rel); }
 
  private:
+  bool exchange_if(T& read, T next, std::memory_order success) noexcept {
+    return value_.compare_exchange_weak(read, next, success, std::memory_order_relaxed);
+  }
+
   std::atomic<T> value_;
 };
 
@@ -67,16 +76,7 @@ class ASSAY_CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
-class ASSAY_SCOPED_CAPABILITY Lock {
- public:
-  explicit Lock(Mutex& mutex) ASSAY_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-  ~Lock() ASSAY_RELEASE() { mutex_.unlock(); }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-
- private:
-  Mutex& mutex_;
-};
+using Lock = LockOf<Mutex>;
 
 class Condition {
  public:

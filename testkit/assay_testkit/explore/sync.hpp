@@ -8,6 +8,7 @@
 #include "assay_testkit/explore/weakening.hpp"
 
 #include "assay/base/attributes.hpp"
+#include "assay/base/lock.hpp"
 
 namespace assay::audited::sync {
 
@@ -27,23 +28,33 @@ class Atomic {
   void store_release(T next, Place place = Place::current()) {
     value_.store(next, order_at(place, "store", Order::release));
   }
-  T exchange_acq_rel(T next, Place place = Place::current()) {
-    return value_.exchange(next, order_at(place, "exchange", Order::acq_rel));
-  }
+  T exchange_relaxed(T next) { return value_.exchange(next, Order::relaxed); }
+  T exchange_acquire(T next, Place place = Place::current()) { return exchange(next, Order::acquire, place); }
+  T exchange_release(T next, Place place = Place::current()) { return exchange(next, Order::release, place); }
+  T exchange_acq_rel(T next, Place place = Place::current()) { return exchange(next, Order::acq_rel, place); }
   T fetch_add_relaxed(T more) { return value_.fetch_add(more, Order::relaxed); }
   T fetch_sub_acq_rel(T less, Place place = Place::current()) {
     return value_.fetch_sub(less, order_at(place, "fetch_sub", Order::acq_rel));
   }
-  T fetch_and_acq_rel(T mask, Place place = Place::current()) {
-    return value_.fetch_and(mask, order_at(place, "fetch_and", Order::acq_rel));
+  T fetch_and_release(T mask, Place place = Place::current()) { return fetch_and(mask, Order::release, place); }
+  T fetch_and_acq_rel(T mask, Place place = Place::current()) { return fetch_and(mask, Order::acq_rel, place); }
+  bool compare_exchange_acquire(T& expected, T next, Place place = Place::current()) {
+    return exchange_if(expected, next, Order::acquire, place);
+  }
+  bool compare_exchange_release(T& expected, T next, Place place = Place::current()) {
+    return exchange_if(expected, next, Order::release, place);
   }
   bool compare_exchange_acq_rel(T& expected, T next, Place place = Place::current()) {
-    const Order success = order_at(place, "compare_exchange", Order::acq_rel);
-    const Order failure = order_at(place, "failed compare_exchange", Order::acquire);
-    return value_.compare_exchange_weak(expected, next, success, failure);
+    return exchange_if(expected, next, Order::acq_rel, place);
   }
 
  private:
+  T exchange(T next, Order order, Place place) { return value_.exchange(next, order_at(place, "exchange", order)); }
+  T fetch_and(T mask, Order order, Place place) { return value_.fetch_and(mask, order_at(place, "fetch_and", order)); }
+  bool exchange_if(T& expected, T next, Order success, Place place) {
+    return value_.compare_exchange_weak(expected, next, order_at(place, "compare_exchange", success), Order::relaxed);
+  }
+
   testkit::modelled::Atomic<T> value_;
 };
 
@@ -87,16 +98,7 @@ class ASSAY_CAPABILITY("mutex") Mutex {
   testkit::modelled::Mutex mutex_;
 };
 
-class ASSAY_SCOPED_CAPABILITY Lock {
- public:
-  explicit Lock(Mutex& mutex) ASSAY_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-  ~Lock() ASSAY_RELEASE() { mutex_.unlock(); }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-
- private:
-  Mutex& mutex_;
-};
+using Lock = LockOf<Mutex>;
 
 class Condition {
  public:
