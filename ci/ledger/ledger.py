@@ -241,7 +241,7 @@ def evidence_of(row):
 
 
 def tables(ledger, survey):
-    """name -> Markdown: the matrix, the inventory of operations, the mutation score, which tool sees which bug, and the memory orders."""
+    """name -> Markdown: the matrix, the inventory of operations, the mutation score, which tool sees which bug, the memory orders, the models."""
     places = {}
     for operation in survey.operations:
         for tag in operation.tags:
@@ -268,7 +268,21 @@ def tables(ledger, survey):
         inventory.append(f"| {kind} | {len(found)} | {', '.join(files)} |\n")
     inventory.append(f"| all | {len(survey.operations)} | {survey.code_lines} lines of code |\n")
     return {"matrix": "".join(matrix), "inventory": "".join(inventory), "mutation": mutation_table(ledger.root), "detectors": detector_table(ledger.root),
-            "orders": order_table(ledger.root)}
+            "orders": order_table(ledger.root), "models": model_table(ledger.root)}
+
+
+def model_table(root):
+    """How far Relacy searches each model of tests/models: what the model itself asks for."""
+    bounds = {}
+    for path in sorted(glob.glob(os.path.join(root, "tests", "models", "*.cpp"))):
+        with open(path, encoding="utf-8") as file:
+            for name, bound in re.findall(r'\brun_model<.+?>\("(\w+)"(?:, (\d+))?\)', file.read()):
+                bounds.setdefault(int(bound or 0), []).append(name)
+    if not bounds:
+        return "None: no `run_model` in tests/models.\n"
+    out = ["| Relacy's search | models | |\n|---|---|---|\n"]
+    out += [f"| {f'involuntary switches: at most {bound}' if bound else 'in full'} | {len(names)} | {', '.join(sorted(names))} |\n" for bound, names in sorted(bounds.items())]
+    return "".join([*out, f"| all | {sum(map(len, bounds.values()))} | |\n"])
 
 
 def order_table(root):
